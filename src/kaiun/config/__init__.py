@@ -1,0 +1,1 @@
+"""kaiun.yml: schema, loading with places, environments, interpolation."""

@@ -1,0 +1,1 @@
+"""Carry a plan out: run tasks, roll services, watch, roll back."""

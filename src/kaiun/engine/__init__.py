@@ -1,0 +1,1 @@
+"""The local ECS: an AWS-compatible endpoint on loopback whose tasks are real containers."""

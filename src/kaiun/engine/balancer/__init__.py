@@ -1,0 +1,1 @@
+"""The data plane of the load balancers: HAProxy, or nothing at all (null)."""

@@ -1,0 +1,107 @@
+"""What the engine asks of a data plane: listeners, rules, and servers behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+
+class ServerState(StrEnum):
+    """`ready` takes new requests; `drain` finishes those it has; `down` has not passed a check."""
+
+    READY = "ready"
+    DRAIN = "drain"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Server:
+    address: str
+    port: int
+    state: ServerState = ServerState.DOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A target group. `name` is unique and made of [a-zA-Z0-9-]."""
+
+    name: str
+    servers: tuple[Server, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FixedResponse:
+    status: int
+    content_type: str = "text/plain"
+    body: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """ALB redirect; `#{host}`, `#{path}`, `#{port}`, `#{protocol}`, `#{query}` stand for the request's."""
+
+    status: int
+    protocol: str = "#{protocol}"
+    host: str = "#{host}"
+    port: str = "#{port}"
+    path: str = "/#{path}"
+    query: str = "#{query}"
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Backend name → weight."""
+
+    weights: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """All conditions must hold: field → accepted values, wildcards `*` and `?` as ALB has them.
+
+    Fields: host-header, path-pattern, http-request-method, source-ip, `http-header:NAME`,
+    `query-string:KEY` (empty KEY: any).
+    """
+
+    conditions: Mapping[str, tuple[str, ...]]
+    action: Forward | FixedResponse | Redirect
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """An HTTP port on loopback; rules in order of priority, then the default action."""
+
+    name: str
+    port: int
+    default: Forward | FixedResponse | Redirect
+    rules: tuple[Rule, ...] = ()
+    idle_timeout_s: int = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """Everything that the data plane should be."""
+
+    listeners: tuple[Listener, ...] = ()
+    backends: tuple[Backend, ...] = field(default=())
+
+
+class Balancer(Protocol):
+    """A data plane. `apply` is idempotent, and never drops a connection that is in use."""
+
+    async def open(self) -> None:
+        """Adopt the process of an earlier engine where there is one, else start when first needed."""
+
+    async def apply(self, wiring: Wiring) -> None:
+        """Make it so: server changes at run time, a seamless reload only for listeners and backends.
+
+        Raises EngineError with the port where a listener's port is taken by somebody else.
+        """
+
+    async def requests(self) -> Mapping[str, int]:
+        """Backend name → requests served so far (for metrics)."""
+
+    async def close(self, *, stop: bool) -> None:
+        """Let go; with `stop` end the data plane too."""

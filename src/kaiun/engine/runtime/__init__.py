@@ -1,0 +1,1 @@
+"""What makes a task real: Docker, or nothing at all (null)."""

@@ -1,0 +1,1 @@
+"""A git revision becomes an image in a registry."""

@@ -1,0 +1,1 @@
+"""Where the local ECS lives on this machine: its home, its process, its endpoint and keys."""

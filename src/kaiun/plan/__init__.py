@@ -1,0 +1,1 @@
+"""Pure: (Config, Release, Live) → Plan."""
