@@ -1,0 +1,1 @@
+"""Tools that several suites share: a load generator, a git repository maker."""
