@@ -1,1 +1,1 @@
-"""The only door to boto3."""
+"""The only door to AWS: `session.connect(config)` gives an `Aws` with typed, counted calls."""

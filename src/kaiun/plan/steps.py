@@ -1,0 +1,248 @@
+"""What a plan is made of: the release, the steps, the waves, the plan.
+
+A step carries the request that AWS gets. Where a request needs something that an earlier
+step makes (the ARN of a task definition, of a target group), it holds a `Ref`; the runner
+notes `step.makes` → ARN when a step is done and calls `fill(step.request, made)` before
+the next one. Steps of one wave do not depend on each other and may run side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+Request = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One thing to ship: a commit and the images built from it.
+
+    `image` is the app image by digest; `images` has those of the processes with an image of
+    their own, by process name.
+    """
+
+    id: str
+    revision: str
+    image: str
+    images: Mapping[str, str] = field(default_factory=dict)
+
+    def image_of(self, name: str) -> str:
+        """Return the image reference for a process or task."""
+        return self.images.get(name, self.image)
+
+
+class Kind(StrEnum):
+    """What a `Ref` points to."""
+
+    TASK_DEFINITION = "task definition"
+    TARGET_GROUP = "target group"
+    LOAD_BALANCER = "load balancer"
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """Something that a step of this plan will make: known by name now, by ARN later."""
+
+    kind: Kind
+    name: str
+
+    def __str__(self) -> str:
+        return f"(new {self.kind} {self.name})"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference: `path` in dots, None where there was or will be nothing."""
+
+    path: str
+    old: object
+    new: object
+
+
+@dataclass(frozen=True, slots=True)
+class CreateCluster:
+    name: str
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class CreateLogGroup:
+    name: str
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class CreateTargetGroup:
+    """CreateTargetGroup, then ModifyTargetGroupAttributes with `attributes`."""
+
+    name: str
+    request: Request
+    attributes: Mapping[str, str]
+
+    @property
+    def makes(self) -> Ref:
+        return Ref(Kind.TARGET_GROUP, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateTargetGroup:
+    """ModifyTargetGroup with `request` (unless it only names the ARN), then the attributes."""
+
+    name: str
+    arn: str
+    request: Request
+    attributes: Mapping[str, str]
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CreateLoadBalancer:
+    name: str
+    request: Request
+
+    @property
+    def makes(self) -> Ref:
+        return Ref(Kind.LOAD_BALANCER, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class CreateListener:
+    """`name` is "LOAD_BALANCER:PORT"."""
+
+    name: str
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterTaskDefinition:
+    """`name` is the process or task; `replaces` the ARN it was compared with, "" for none."""
+
+    name: str
+    family: str
+    replaces: str
+    request: Request = field(repr=False)
+    changes: tuple[Change, ...]
+
+    @property
+    def makes(self) -> Ref:
+        return Ref(Kind.TASK_DEFINITION, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class RunTask:
+    """Run a before-deploy task to its end; exit code 0 within `timeout_s` or the deploy fails.
+
+    `needs` are the names (not the service names) of processes that must be steady first.
+    """
+
+    name: str
+    request: Request
+    timeout_s: int
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CreateService:
+    """`name` is the process."""
+
+    name: str
+    service: str
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateService:
+    """`name` is the process. Afterwards TagResource(arn, tags) when there are `tags`.
+
+    `deploys` is False when ECS starts no new deployment, as for a mere change of count.
+    `previous` is the task definition ARN that the service runs now.
+    """
+
+    name: str
+    service: str
+    arn: str
+    request: Request
+    changes: tuple[Change, ...]
+    deploys: bool
+    previous: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+Step = (
+    CreateCluster
+    | CreateLogGroup
+    | CreateTargetGroup
+    | UpdateTargetGroup
+    | CreateLoadBalancer
+    | CreateListener
+    | RegisterTaskDefinition
+    | RunTask
+    | CreateService
+    | UpdateService
+)
+
+
+class WaveName(StrEnum):
+    """The waves in the order in which they run."""
+
+    PROVISION = "provision"
+    LISTENERS = "listeners"
+    REGISTER = "register"
+    NEEDED = "needed services"
+    TASKS = "before-deploy tasks"
+    SERVICES = "services"
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """Steps that may run side by side; all must be done (services: steady) before the next."""
+
+    name: WaveName
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What deploy would do.
+
+    `notes` are remarks for the user (a process that is no longer in kaiun.yml, a count that
+    was left alone). `in_progress` are processes that the plan leaves as they are while an
+    earlier deployment of theirs still rolls.
+    """
+
+    waves: tuple[Wave, ...]
+    notes: tuple[str, ...] = ()
+    in_progress: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        return not self.waves
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return tuple(step for wave in self.waves for step in wave.steps)
+
+    def wave(self, name: WaveName) -> tuple[Step, ...]:
+        """Return the steps of one wave, () when the plan has no such wave."""
+        return next((wave.steps for wave in self.waves if wave.name is name), ())
+
+
+def fill(value: object, made: Mapping[Ref, str]) -> object:
+    """Return `value` (a request) with every `Ref` replaced by its ARN.
+
+    Raises KeyError for a `Ref` that no step has made: a bug of the runner.
+    """
+    if isinstance(value, Ref):
+        return made[value]
+    if isinstance(value, Mapping):
+        return {key: fill(item, made) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [fill(item, made) for item in value]
+    return value
+
+
+def request_of(step: Step, made: Mapping[Ref, str]) -> dict[str, object]:
+    """Return the step's request ready for AWS."""
+    return {key: fill(item, made) for key, item in step.request.items()}
