@@ -33,9 +33,7 @@ class Resolver:
             params = {"Names": list(some), "WithDecryption": True}
             return self._caller.call("ssm", "get_parameters", params, where=", ".join(some))
 
-        answers = parallel(
-            lambda some=some: read(some) for some in batches(names, PARAMETERS_A_CALL)
-        )
+        answers = each(read, batches(names, PARAMETERS_A_CALL))
         found = [one for item in answers for one in cast("list[Answer]", item["Parameters"])]
         return {str(item["Name"]): str(item["Value"]) for item in found}
 
