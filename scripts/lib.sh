@@ -1,0 +1,65 @@
+# Sourced by the scripts beside it: stages with their times, root, the Docker client.
+# shellcheck shell=bash
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+VENV="$ROOT/.venv"
+STATE=${KAIUN_HOME:-${XDG_STATE_HOME:-$HOME/.local/state}/kaiun}
+
+say() { printf '%s\n' "$*" >&2; }
+fail() {
+  say "error: $1"
+  [ $# -lt 2 ] || say "  hint: $2"
+  exit 1
+}
+
+# stage NAME COMMAND… runs the command and prints its name and its time.
+stage() {
+  local name=$1 began ended
+  shift
+  say "── $name"
+  began=$(date +%s%N)
+  "$@"
+  ended=$(date +%s%N)
+  say "   $name: $(((ended - began) / 1000000000)).$(((ended - began) / 100000000 % 10)) s"
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  elif have sudo; then
+    sudo "$@"
+  else
+    fail "$1 needs root" "run as root, or install sudo"
+  fi
+}
+
+# await SECONDS COMMAND… repeats the command until it succeeds; false when the time is over.
+await() {
+  local deadline=$((SECONDS + $1))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    [ "$SECONDS" -lt "$deadline" ] || return 1
+    sleep 0.1
+  done
+}
+
+has_systemd() { [ -d /run/systemd/system ]; }
+
+engine_answers() { have docker && docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }
+
+# Prints the first docker client that can do BuildKit: before 23 it is built in, since then the buildx plugin does it.
+buildkit_docker() {
+  local client version
+  for client in $(type -ap docker) /usr/bin/docker; do
+    [ -x "$client" ] || continue
+    version=$("$client" version --format '{{.Client.Version}}' 2>/dev/null) || continue
+    if [ "${version%%.*}" -lt 23 ] || "$client" buildx version >/dev/null 2>&1; then
+      echo "$client"
+      return 0
+    fi
+  done
+  return 1
+}
