@@ -1,0 +1,110 @@
+"""Build one image with BuildKit and follow it while it runs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from kaiun.errors import ImageError
+from kaiun.image import stop as stops
+from kaiun.image.plain import PlainProgress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from kaiun.image.client import Client
+    from kaiun.image.events import Progress
+    from kaiun.image.stop import Stop
+
+# Names that would change what the docker client itself does if they were set for it.
+_CLIENT_READS = re.compile(
+    r"PATH|HOME|TMPDIR|LC_ALL|DOCKER_.*|BUILDKIT_.*|BUILDX_.*|LD_.*|XDG_.*|SSH_.*|GO.*"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One call of `docker build`."""
+
+    name: str  # repository:tag of the result
+    context: Path
+    dockerfile: str  # relative to the context
+    labels: Mapping[str, str]
+    target: str = ""
+    args: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    no_cache: bool = False
+
+
+def build(client: Client, recipe: Recipe, *, progress: Progress, stop: Stop) -> None:
+    """Build the image and load it into the engine.
+
+    Raises ImageError with the failed step and its last lines; Interrupted when asked to stop.
+    """
+    plain = PlainProgress()
+    environment = client.environment() | _secret_args(recipe)
+    with stops.child(_command(client, recipe), environment, stop) as process:
+        for line in stops.lines(process):
+            if event := plain.feed(line):
+                progress(event)
+    if process.returncode:
+        raise _failure(recipe, plain)
+
+
+def _command(client: Client, recipe: Recipe) -> list[str]:
+    return [
+        *client.build_command(),
+        "--progress=plain",
+        f"--tag={recipe.name}",
+        f"--file={recipe.context / recipe.dockerfile}",
+        *(f"--label={name}={value}" for name, value in sorted(recipe.labels.items())),
+        *_arg_options(recipe),
+        *([f"--target={recipe.target}"] if recipe.target else []),
+        *(["--no-cache"] if recipe.no_cache else []),
+        str(recipe.context),
+    ]
+
+
+def _arg_options(recipe: Recipe) -> Iterator[str]:
+    """Yield --build-arg options; a value is given by the environment, for argv is public."""
+    for name, value in recipe.args:
+        yield (
+            f"--build-arg={name}={value}"
+            if _CLIENT_READS.fullmatch(name)
+            else (f"--build-arg={name}")
+        )
+
+
+def _secret_args(recipe: Recipe) -> dict[str, str]:
+    return {name: value for name, value in recipe.args if not _CLIENT_READS.fullmatch(name)}
+
+
+def _failure(recipe: Recipe, plain: PlainProgress) -> ImageError:
+    step, lines = plain.failure()
+    hidden = [value for _, value in recipe.args if len(value) >= 8]
+    detail = [_without(hidden, line) for line in lines]
+    if step:
+        message = f"the build failed at {_without(hidden, step)}"
+    else:
+        message = "the build failed before its first step"
+    return ImageError(message, where=recipe.name, hint=_hint(" ".join(lines)), detail=detail)
+
+
+def _without(hidden: list[str], line: str) -> str:
+    for value in hidden:
+        line = line.replace(value, "•••")
+    return line
+
+
+def _hint(said: str) -> str:
+    lowered = said.lower()
+    if "no space left" in lowered:
+        return "make room: docker builder prune"
+    if "dockerfile parse error" in lowered or "failed to parse" in lowered:
+        return "the Dockerfile of the commit is wrong there"
+    if "pull access denied" in lowered or "unauthorized" in lowered:
+        return "the base image is private or does not exist: docker login"
+    if "failed to resolve source metadata" in lowered or "failed to do request" in lowered:
+        return "the base image cannot be fetched: is its registry reachable?"
+    return ""

@@ -1,0 +1,163 @@
+"""Make sure that the registry has the image of a commit: look, else build and push."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kaiun.errors import ImageError
+from kaiun.image import client as clients
+from kaiun.image import context, lock, reference, source
+from kaiun.image.build import Recipe, build
+from kaiun.image.credentials import anonymous, docker_config, first_of
+from kaiun.image.events import BuildEvent, silent
+from kaiun.image.push import push
+from kaiun.image.registry import Registry
+from kaiun.image.stop import Stop
+from kaiun.image.transport import Transport
+from kaiun.local.home import state_home
+
+if TYPE_CHECKING:
+    from kaiun.image.credentials import CredentialSource
+    from kaiun.image.events import Progress
+    from kaiun.image.reference import Reference
+    from kaiun.image.revision import Revision
+    from kaiun.image.source import Place, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An image that can be deployed."""
+
+    repository: str
+    digest: str  # "" only for an image that no registry knows
+    reference: str  # repository@sha256:…, else the reference as written
+    tag: str = ""
+    built: bool = False  # by this call
+    seconds: float = 0.0
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What every build of one run shares: where it reports to, where it looks, how it is ended."""
+
+    progress: Progress = silent
+    injected: CredentialSource = anonymous  # asked before docker's own configuration
+    home: Path = field(default_factory=state_home)
+    stop: Stop = field(default_factory=Stop)
+    registry: Registry | None = None
+
+    def connected(self, *, patient: bool = True) -> Registry:
+        """Return the registry client, made from the credentials where none was given.
+
+        An impatient one does not try again: for what can be done without.
+        """
+        if self.registry:
+            return self.registry
+        send = Transport() if patient else Transport(pauses_s=(), connect_s=2.0)
+        return Registry(first_of(self.injected, docker_config()), send)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    wanted: Source
+    revision: Revision
+    place: Place
+    target: Reference
+    registry: Registry
+    workshop: Workshop
+
+    @property
+    def name(self) -> str:
+        return f"{self.target.name}:{self.target.tag}"
+
+    def tell(self, event: BuildEvent) -> None:
+        image = self.target.path.rpartition("/")[2]
+        self.workshop.progress(replace(event, image=image))
+
+    def result(self, digest: str, started: float, *, built: bool) -> Built:
+        name, seconds = self.target.name, time.monotonic() - started
+        return Built(name, digest, f"{name}@{digest}", self.target.tag, built, seconds)
+
+
+def find(wanted: Source, revision: Revision, workshop: Workshop) -> Built | None:
+    """Return the image if the registry has it; build nothing.
+
+    Raises ImageError when the registry cannot be asked.
+    """
+    started = time.monotonic()
+    job = _job(wanted, revision, workshop)
+    digest = job.registry.digest(job.target)
+    return job.result(digest, started, built=False) if digest else None
+
+
+def ensure(
+    wanted: Source, revision: Revision, workshop: Workshop, *, no_cache: bool = False
+) -> Built:
+    """Return the image of `wanted` at `revision`; build and push it unless the registry has it.
+
+    With `no_cache` it is built afresh in any case. Safe to call from several threads.
+    Raises ImageError: nothing was published then; Interrupted after workshop.stop.request().
+    """
+    started = time.monotonic()
+    job = _job(wanted, revision, workshop)
+    if not no_cache and (digest := job.registry.digest(job.target)):
+        return job.result(digest, started, built=False)
+    digest, built = _make(job, no_cache=no_cache)
+    return job.result(digest, started, built=built)
+
+
+def _job(wanted: Source, revision: Revision, workshop: Workshop) -> _Job:
+    if wanted.host:
+        raise ImageError(
+            f"image.host {wanted.host!r}: a build host is not supported by this version yet",
+            where="kaiun.yml",
+            hint="remove `image.host`: kaiun then builds on the Docker Engine here",
+        )
+    place = source.locate(wanted, revision)
+    target = replace(reference.parse(wanted.repository), tag=place.tag)
+    return _Job(wanted, revision, place, target, workshop.connected(), workshop)
+
+
+def _make(job: _Job, *, no_cache: bool) -> tuple[str, bool]:
+    """Build under the lock; return the digest, and False if another build was faster."""
+    dockerfile = source.require_dockerfile(job.wanted, job.place)
+    client = clients.find()
+    clients.require_engine(client)
+    waiting = BuildEvent("wait", "started", "another build of this image is running")
+    stop = job.workshop.stop
+    with lock.held(job.workshop.home, job.name, stop, lambda: job.tell(waiting)):
+        if not no_cache and (digest := job.registry.digest(job.target)):
+            return digest, False
+        for warning in context.warnings(job.place):
+            job.tell(BuildEvent("note", "output", line=warning))
+        with context.unpacked(job.place, stop) as directory:
+            recipe = _recipe(job, directory, dockerfile, no_cache=no_cache)
+            build(client, recipe, progress=job.tell, stop=stop)
+        credentials = job.workshop.injected(job.target.registry)
+        return push(
+            client, job.target, job.registry, credentials=credentials, progress=job.tell, stop=stop
+        ), True
+
+
+def _recipe(job: _Job, directory: Path, dockerfile: str, *, no_cache: bool) -> Recipe:
+    wanted = job.wanted
+    labels = _labels(wanted, job.revision)
+    return Recipe(job.name, directory, dockerfile, labels, wanted.target, wanted.args, no_cache)
+
+
+def _labels(wanted: Source, revision: Revision) -> dict[str, str]:
+    """Return the image's labels. `created` is the commit's date: the same commit, the same image.
+
+    Source: OCI image specification, annotations.
+    """
+    labels = {
+        "org.opencontainers.image.revision": revision.sha,
+        "org.opencontainers.image.created": revision.date,
+        "org.opencontainers.image.source": revision.source,
+        "kaiun.app": wanted.app,
+    }
+    return {name: value for name, value in labels.items() if value}

@@ -1,0 +1,104 @@
+"""What an image is made from: a directory of a commit, a Dockerfile in it, build arguments."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import posixpath
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from kaiun.errors import ImageError
+from kaiun.image import revision as revisions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kaiun.image.revision import Revision
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One image that kaiun builds.
+
+    The application's image is tagged with the commit. With `by_tree` the tag is the SHA of the
+    directory's git tree instead, so a commit that leaves the directory alone builds nothing.
+    """
+
+    app: str
+    repository: str
+    root: Path  # the folder of kaiun.yml; `context` is relative to it
+    context: str = "."
+    dockerfile: str = "Dockerfile"  # relative to the context
+    target: str = ""
+    args: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # may hold secrets
+    by_tree: bool = False
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a source lies in a commit."""
+
+    top: Path  # of the work tree
+    path: str  # of the context below it, "" for all
+    treeish: str  # what `git archive` is asked for
+    tag: str
+
+
+def locate(source: Source, revision: Revision) -> Place:
+    """Find the source in the commit.
+
+    Raises ImageError when the context is not a directory of the commit or leaves the repository.
+    """
+    from kaiun.image import git
+
+    path = _inside(revisions.prefix(source.root), source.context)
+    tree = revisions.tree_sha(source.root, revision.sha, path)
+    treeish = f"{revision.sha}:{path}" if path else revision.sha
+    tag = tree + _variant(source) if source.by_tree else revision.sha
+    return Place(git.top(source.root), path, treeish, tag)
+
+
+def require_dockerfile(source: Source, place: Place) -> str:
+    """Return the Dockerfile's path inside the context.
+
+    Raises ImageError when the commit does not hold it.
+    """
+    path = posixpath.normpath(source.dockerfile)
+    if path.startswith(("../", "/")):
+        raise ImageError(
+            f"the Dockerfile {source.dockerfile!r} lies outside of the context {source.context!r}",
+            hint="`dockerfile:` is relative to `context:`",
+        )
+    if not revisions.has_file(place.top, place.treeish, path):
+        full = posixpath.join(place.path, path)
+        there = (place.top / full).exists()
+        raise ImageError(
+            f"the commit has no {full}",
+            where=str(place.top),
+            hint=f"it is there but not committed: git add {full} && git commit"
+            if there
+            else "write a Dockerfile and commit it, or set `image: {dockerfile: PATH}`",
+        )
+    return path
+
+
+def _inside(prefix: str, context: str) -> str:
+    """Return the context's path from the top of the repository, "" for all of it."""
+    path = posixpath.normpath(posixpath.join("/", prefix, context))
+    climbs = posixpath.normpath(posixpath.join(prefix, context)).startswith("..")
+    if climbs or context.startswith("/"):
+        raise ImageError(
+            f"the build context {context!r} lies outside of the repository",
+            hint="`context:` is a directory of the commit, relative to kaiun.yml",
+        )
+    return path.strip("/")
+
+
+def _variant(source: Source) -> str:
+    """Return "" or a suffix for what changes the image though the directory does not."""
+    if (source.dockerfile, source.target, source.args) == ("Dockerfile", "", ()):
+        return ""
+    recipe = json.dumps([source.dockerfile, source.target, sorted(source.args)])
+    return "-" + hashlib.sha256(recipe.encode()).hexdigest()[:12]
