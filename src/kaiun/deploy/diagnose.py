@@ -1,0 +1,92 @@
+"""Find out why a release fails: its stopped tasks, and the last words of their containers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from kaiun.deploy.evidence import Failure, failure_of, proves_bad, stopped_by_itself
+from kaiun.deploy.logplace import place
+from kaiun.errors import AwsError
+
+if TYPE_CHECKING:
+    from kaiun.aws.client import Aws
+    from kaiun.aws.types import Task
+    from kaiun.deploy.rollout import Progress
+
+LOG_LINES = 20
+LOG_DEADLINE_S = 3.0
+LOG_POLL_S = 0.3
+TaskDefinition = Mapping[str, object]
+
+
+@dataclass(slots=True)
+class Examiner:
+    """Looks at the stopped tasks of a suspicious rollout.
+
+    `task_definitions` maps ARN → what was registered (for the place of the log). Log lines can
+    arrive a moment after the task stopped: they are waited for, LOG_DEADLINE_S at most.
+    """
+
+    aws: Aws
+    cluster: str
+    task_definitions: Mapping[str, TaskDefinition]
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    failures: dict[str, tuple[Failure, ...]] = field(default_factory=dict)
+
+    def examine(self, progress: Progress) -> bool:
+        """Note the failed tasks of this rollout; tell whether they prove the release bad."""
+        failures = self.failed_tasks(progress)
+        self.failures[progress.follow.process] = failures
+        return proves_bad(
+            failures,
+            desired=progress.desired,
+            alive=progress.new + progress.pending,
+            healthy=progress.healthy,
+        )
+
+    def failed_tasks(self, progress: Progress) -> tuple[Failure, ...]:
+        """Return the tasks of the deployment that stopped by themselves, first failure first."""
+        follow = progress.follow
+        arns = self.aws.ecs.list_tasks(self.cluster, service=follow.service, status="STOPPED")
+        tasks = self.aws.ecs.describe_tasks(self.cluster, arns) if arns else []
+        mine = [t for t in tasks if t.get("startedBy") == follow.deployment]
+        found = [failure_of(follow.service, task) for task in mine if stopped_by_itself(task)]
+        return tuple(sorted(found, key=lambda failure: failure.stopped_at))
+
+    def with_log(self, failure: Failure, task_definition: str) -> Failure:
+        """Return the failure with the last lines that its container wrote."""
+        definition = self.task_definitions.get(task_definition)
+        where = place(definition, failure.container) if definition else None
+        if where is None:
+            return failure
+        lines = self._last_lines(where.group, where.stream(failure.task), failure)
+        return replace(failure, log=lines)
+
+    def _last_lines(self, group: str, stream: str, failure: Failure) -> tuple[str, ...]:
+        patience = LOG_DEADLINE_S if failure.exit_code is not None else 0.0
+        end = self.clock() + patience
+        while True:
+            try:
+                events = self.aws.logs.last(group, stream, LOG_LINES)
+            except AwsError as problem:
+                return (f"(its log cannot be read: {problem.message})",)
+            if events or self.clock() >= end:
+                return tuple(event.message.rstrip("\n") for event in events)
+            self.sleep(LOG_POLL_S)
+
+
+def evidence_lines(failures: Sequence[Failure]) -> list[str]:
+    """Return the lines that an error shows: each failed task once, the log of the first with one."""
+    lines = [failure.sentence() for failure in failures]
+    log = next((failure.log for failure in failures if failure.log), ())
+    return lines + ([f"  | {line}" for line in log] if log else [])
+
+
+def running_tasks(aws: Aws, cluster: str, service: str) -> list[Task]:
+    """Return the tasks of a service that are to run."""
+    arns = aws.ecs.list_tasks(cluster, service=service)
+    return aws.ecs.describe_tasks(cluster, arns) if arns else []

@@ -1,0 +1,71 @@
+"""When to ask ECS again. Pure.
+
+Two wishes pull apart: few calls (AWS throttles, and each poll of an account with many deployers
+costs everybody) and no lag at the end. So polls are sparse while nothing can have happened and
+quick around the moments at which something should:
+
+- the old tasks' end: the deregistration delay after ECS began to retire them, or as long as
+  the service's last rollout needed for it (its events tell);
+- the begin of the retirement: as long after the start as in the last rollout;
+- without a history and without a load balancer: the time that ECS wants a task to run before it
+  calls it healthy.
+
+In between, the distance grows with the age of the rollout, bounded so that a crash is seen within
+seconds of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from kaiun.deploy.rollout import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds. `steady_s`: ECS calls a task without any health check healthy after that."""
+
+    first_s: float = 1.5
+    growth: float = 0.6  # a poll's distance, as a share of the rollout's age
+    slowest_s: float = 8.0
+    draining_s: float = 15.0  # slowest while old tasks drain: the new ones serve already
+    quick_s: float = 0.7
+    early_s: float = 0.3  # begin to look this long before the expected moment
+    steady_s: float = 40.0
+
+
+SURE, UNSURE = 0.2, 0.5  # how fast interest in a moment fades, as a share of its age
+
+
+def next_poll(rollouts: Iterable[Progress], now: float, pace: Pace) -> float:
+    """Return in how many seconds to ask again about these rollouts (one call asks for all)."""
+    waits = [_wait(rollout, now, pace) for rollout in rollouts if not rollout.over]
+    return min(waits, default=pace.first_s)
+
+
+def _wait(rollout: Progress, now: float, pace: Pace) -> float:
+    age = max(0.0, now - rollout.follow.created_at)
+    slowest = pace.draining_s if rollout.retired_at is not None else pace.slowest_s
+    slow = min(max(pace.first_s, pace.growth * age), slowest)
+    return min([slow, *(_near(*moment, now, pace) for moment in moments(rollout, pace))])
+
+
+def _near(moment: float, fading: float, now: float, pace: Pace) -> float:
+    """Sleep until shortly before the moment; after it look quickly, ever slower with its age."""
+    ahead = moment - pace.early_s - now
+    return ahead if ahead > 0 else max(pace.quick_s, fading * (now - moment))
+
+
+def moments(rollout: Progress, pace: Pace) -> list[tuple[float, float]]:
+    """Return when something should happen to this rollout, and how fast hope of it fades."""
+    if rollout.retired_at is not None:
+        if rollout.retire_s is not None:
+            return [(rollout.retired_at + rollout.retire_s, SURE)]
+        drained = rollout.retired_at + rollout.follow.drain_s
+        return [(rollout.retired_at, UNSURE), (drained, SURE)]
+    if rollout.boot_s is not None:
+        return [(rollout.follow.created_at + rollout.boot_s, SURE)]
+    if rollout.running_at is not None and not rollout.follow.drain_s:
+        return [(rollout.running_at + pace.steady_s, SURE)]
+    return []

@@ -1,0 +1,90 @@
+"""Follow rollouts to their end: ask, fold the answer, tell, wait; the clock is injected.
+
+All services of a deploy are asked about in one call (ten at most a call). The first rollout that
+fails ends the watch, since the release as a whole goes back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from kaiun.deploy.events import Listener, Note, Rolled
+from kaiun.deploy.pace import Pace, next_poll
+from kaiun.deploy.rollout import Progress, Verdict, advance
+from kaiun.errors import AwsError
+
+if TYPE_CHECKING:
+    from kaiun.aws.types import Service
+
+Fetch = Callable[[Sequence[str]], Mapping[str, "Service"]]
+Examine = Callable[[Progress], bool]
+UNREACHABLE_S = 120.0  # AWS, or a local ECS that is being restarted, may be away that long
+
+
+@dataclass(slots=True)
+class Watch:
+    """How to follow. `stuck_s` without any movement, beyond draining and stopping, is a failure."""
+
+    fetch: Fetch
+    listener: Listener
+    examine: Examine
+    pace: Pace = field(default_factory=Pace)
+    stuck_s: float = 900.0
+    clock: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+
+    def follow(self, rollouts: Sequence[Progress]) -> tuple[Progress, ...]:
+        """Return how all rollouts ended, or where they stood when the first one failed.
+
+        Raises AwsError when AWS stays out of reach for UNREACHABLE_S.
+        """
+        now = tuple(rollouts)
+        while not _settled(now):
+            wait = next_poll(now, self.clock(), self.pace)
+            self.listener(Rolled(now, wait))
+            self.sleep(wait)
+            now = self._step(now)
+        self.listener(Rolled(now, 0.0))
+        return now
+
+    def _step(self, before: Sequence[Progress]) -> tuple[Progress, ...]:
+        services = self._ask([p.follow.service for p in before if not p.over])
+        now = self.clock()
+        return tuple(
+            p if p.over else self._judged(p, services.get(p.follow.service), now) for p in before
+        )
+
+    def _judged(self, before: Progress, service: Service | None, now: float) -> Progress:
+        progress = advance(before, service, now)
+        if progress.over:
+            return progress
+        if progress.suspicion > before.suspicion and self.examine(progress):
+            return replace(progress, verdict=Verdict.FAILED, cause="its tasks stop by themselves")
+        patience = self.stuck_s + progress.follow.drain_s + progress.follow.stop_timeout_s
+        if now - progress.changed_at > patience:
+            cause = f"nothing has moved for {now - progress.changed_at:.0f} s"
+            return replace(progress, verdict=Verdict.FAILED, cause=cause)
+        return progress
+
+    def _ask(self, names: Sequence[str]) -> Mapping[str, Service]:
+        began = self.clock()
+        while True:
+            try:
+                return self.fetch(names)
+            except AwsError as problem:
+                if not _away(problem) or self.clock() - began > UNREACHABLE_S:
+                    raise
+                self.listener(Note(f"no answer, trying again: {problem.message}", warning=True))
+                self.sleep(self.pace.first_s)
+
+
+def _settled(rollouts: Sequence[Progress]) -> bool:
+    bad = any(p.over and p.verdict is not Verdict.DONE for p in rollouts)
+    return bad or all(p.over for p in rollouts)
+
+
+def _away(problem: AwsError) -> bool:
+    return problem.code in {"Unreachable", "Timeout", "ThrottlingException", "ServerException"}
