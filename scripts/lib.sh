@@ -3,7 +3,9 @@
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck disable=SC2034  # used by the scripts that source this
 VENV="$ROOT/.venv"
+# shellcheck disable=SC2034
 STATE=${KAIUN_HOME:-${XDG_STATE_HOME:-$HOME/.local/state}/kaiun}
 
 say() { printf '%s\n' "$*" >&2; }
@@ -58,6 +60,20 @@ buildkit_docker() {
     version=$("$client" version --format '{{.Client.Version}}' 2>/dev/null) || continue
     if [ "${version%%.*}" -lt 23 ] || "$client" buildx version >/dev/null 2>&1; then
       echo "$client"
+      return 0
+    fi
+  done
+  return 1
+}
+
+# Prints a Python ≥ 3.11 that can make virtual environments; never a shim, which costs time at every start.
+find_python() {
+  local python
+  for python in /usr/bin/python3.{11,12,13,14} /usr/bin/python3 /usr/local/bin/python3 "$(command -v python3)"; do
+    case $python in */shims/*) continue ;; esac
+    [ -x "$python" ] || continue
+    if "$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      echo "$python"
       return 0
     fi
   done
