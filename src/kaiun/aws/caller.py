@@ -83,6 +83,12 @@ class Caller:
         except (ClientError, BotoCoreError) as error:
             raise translate(error, place, local=self.endpoint.is_local) from error
 
+    @property
+    def region(self) -> str | None:
+        """Return the region that requests go to, None when there is none."""
+        found = self.endpoint.region or self._session.get_config_variable("region")
+        return str(found) if found else None
+
     def client(self, service: str) -> Client:
         """Return the botocore client, made on first use (ecs 100 ms, others 10–60 ms)."""
         with self._lock:

@@ -41,6 +41,11 @@ class Aws:
         """Return where the local ECS receives logs; None on AWS."""
         return self._caller.endpoint.fluentd
 
+    @property
+    def region(self) -> str | None:
+        """Return the region of this connection: kaiun.yml's, else the one botocore finds."""
+        return self._caller.region
+
     def account(self) -> str:
         """Return the account's number (STS GetCallerIdentity)."""
         return str(self._caller.call("sts", "get_caller_identity", {})["Account"])

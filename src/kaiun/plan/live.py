@@ -37,6 +37,7 @@ class Wanted:
     target_groups: tuple[str, ...]
     provisioned_target_groups: tuple[str, ...]
     load_balancer: str | None
+    subnets: tuple[str, ...]
     service_prefix: str
 
 

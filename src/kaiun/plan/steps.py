@@ -2,13 +2,13 @@
 
 A step carries the request that AWS gets. Where a request needs something that an earlier
 step makes (the ARN of a task definition, of a target group), it holds a `Ref`; the runner
-notes `step.makes` → ARN when a step is done and calls `fill(step.request, made)` before
+notes `step.makes` → ARN when a step is done and calls `request_of(step, made)` before
 the next one. Steps of one wave do not depend on each other and may run side by side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -197,7 +197,10 @@ class WaveName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wave:
-    """Steps that may run side by side; all must be done (services: steady) before the next."""
+    """Steps that may run side by side; all must be done (services: steady) before the next.
+
+    Only the before-deploy tasks run one after another, in the order of kaiun.yml.
+    """
 
     name: WaveName
     steps: tuple[Step, ...]
@@ -229,20 +232,37 @@ class Plan:
         return next((wave.steps for wave in self.waves if wave.name is name), ())
 
 
-def fill(value: object, made: Mapping[Ref, str]) -> object:
-    """Return `value` (a request) with every `Ref` replaced by its ARN.
-
-    Raises KeyError for a `Ref` that no step has made: a bug of the runner.
-    """
+def settle(value: object, known: Mapping[Ref, str]) -> object:
+    """Return `value` (a request) with those `Ref` replaced that are in `known`."""
     if isinstance(value, Ref):
-        return made[value]
+        return known.get(value, value)
     if isinstance(value, Mapping):
-        return {key: fill(item, made) for key, item in value.items()}
+        return {key: settle(item, known) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [fill(item, made) for item in value]
+        return [settle(item, known) for item in value]
     return value
 
 
+def settled(request: Request, known: Mapping[Ref, str]) -> dict[str, object]:
+    """Return a request with those `Ref` replaced that are in `known`."""
+    return {key: settle(item, known) for key, item in request.items()}
+
+
 def request_of(step: Step, made: Mapping[Ref, str]) -> dict[str, object]:
-    """Return the step's request ready for AWS."""
-    return {key: fill(item, made) for key, item in step.request.items()}
+    """Return the step's request ready for AWS.
+
+    Raises KeyError when it needs something that no step has made: a bug of the runner.
+    """
+    request = settled(step.request, made)
+    if left := sorted(str(ref) for ref in _refs(request)):
+        raise KeyError(f"{step.name} needs {', '.join(left)}")
+    return request
+
+
+def _refs(value: object) -> Iterator[Ref]:
+    if isinstance(value, Ref):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from (ref for item in value.values() for ref in _refs(item))
+    elif isinstance(value, list):
+        yield from (ref for item in value for ref in _refs(item))
