@@ -15,9 +15,7 @@ LOCAL_STATE = "s3://kaiun-state"
 W = TypeVar("W", bound=Workload)
 
 
-def complete(
-    given: Environment, environment: str, root: Path, unresolved: tuple[str, ...] = ()
-) -> Config:
+def complete(given: Environment, environment: str, root: Path) -> Config:
     """Return the configuration of one environment, nothing left open."""
     local = given.local or environment == "local"
     return Config.model_construct(
@@ -25,7 +23,6 @@ def complete(
         environment=environment,
         is_local=local,
         root=root,
-        unresolved=unresolved,
         image=given.image,
         start=given.start,
         processes={name: _workload(given, item) for name, item in given.processes.items()},

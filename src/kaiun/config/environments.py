@@ -9,19 +9,21 @@ LOCAL = "local"
 
 
 def declared(root: Node) -> list[str]:
-    """Return the names of the environments in the file, and always `local`."""
-    node = root.items.get(ENVIRONMENTS)
-    names = list(node.items) if node else []
-    return names if LOCAL in names else [LOCAL, *names]
+    """Return the names of the environments; `local` is always there."""
+    node = root.get(ENVIRONMENTS)
+    return list(dict.fromkeys([LOCAL, *(node.items if node else {})]))
+
+
+def is_declared(root: Node, name: str) -> bool:
+    """Return whether the environment stands in the file."""
+    return root.get(ENVIRONMENTS, name) is not None
 
 
 def selected(root: Node, name: str) -> Node:
     """Return the top level with the environment `name` merged over it."""
     base = moved(root, {key: node for key, node in root.items.items() if key != ENVIRONMENTS})
     overlay = root.get(ENVIRONMENTS, name)
-    return (
-        merged(base, overlay) if overlay and isinstance(overlay.value, dict) else merged(base, base)
-    )
+    return merged(base, overlay) if overlay else base
 
 
 def merged(base: Node, over: Node) -> Node:
@@ -32,12 +34,12 @@ def merged(base: Node, over: Node) -> Node:
     """
     if not isinstance(over.value, dict):
         return over
+    if not isinstance(base.value, dict):
+        base = moved(over, {})
     members = dict(base.items)
-    for key, node in over.value.items():
+    for key, node in over.items.items():
         if node.value is None:
             members.pop(key, None)
-        elif key in members:
-            members[key] = merged(members[key], node)
         else:
-            members[key] = merged(moved(node, {}), node)
-    return moved(over if over.key else base, members)
+            members[key] = merged(members.get(key, moved(node, {})), node)
+    return moved(base, members)

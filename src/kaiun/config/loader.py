@@ -1,18 +1,51 @@
-"""Load kaiun.yml: read, merge, interpolate, validate, complete."""
+"""Load kaiun.yml: read, merge, interpolate, validate, complete, check.
+
+Every environment of the file is validated, not only the one that is asked for, so that a slip in
+`staging` is seen on the laptop. Only the one asked for is interpolated.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from kaiun.config import defaults, environments, places
-from kaiun.config.interpolate import Resolver
-from kaiun.config.places import Found, NotYamlError
-from kaiun.config.schema import Config, Environment
+from kaiun.config import document, environments, places
+from kaiun.config.interpolate import Resolver, Sources, interpolate, kept, unresolved
+from kaiun.config.places import Found, Node, NotYamlError
+from kaiun.config.schema import Config
+from kaiun.config.source import discover, label, read
+from kaiun.config.validation import validate
 from kaiun.errors import ConfigError, ConfigErrors
 
-FILE = "kaiun.yml"
+__all__ = ["discover", "load"]
+
+
+@dataclass(slots=True)
+class Loading:
+    """One file being loaded: its problems so far and where the placeholders are looked up."""
+
+    file: Path
+    sources: Sources
+    found: list[Found] = field(default_factory=list)
+
+    def errors(self) -> ConfigErrors:
+        """Return all problems in the order of the file, each once."""
+        where = label(self.file)
+        unique = {(each.place, worded(each)): each for each in self.found}
+        return ConfigErrors(
+            [
+                ConfigError(message, where=f"{where}:{place.line}:{place.column}", hint=each.hint)
+                for (place, message), each in sorted(unique.items(), key=lambda item: item[0])
+            ]
+        )
+
+
+def worded(found: Found) -> str:
+    """Return the message of a problem, led by the path of its key."""
+    path = "/".join(map(str, found.path))
+    return f"{path}: {found.message}" if path else found.message
 
 
 def load(
@@ -21,31 +54,51 @@ def load(
     *,
     resolve: Resolver | None = None,
     revision: str | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> Config:
-    """Return the configuration of one environment.
+    """Return the configuration of one environment, with everything in place.
 
     Without a path, kaiun.yml is looked for from the working directory upwards. `revision` is the
-    commit SHA for `${revision}`; without one the placeholder stays. Raises ConfigErrors with
-    every problem of the file.
+    commit SHA for `${revision}`; without one the placeholder stays. Without `resolve`, so do those
+    of AWS, and `Config.unresolved` names them. Raises ConfigErrors with every problem of the file.
     """
     file = path or discover(Path.cwd())
-    found: list[Found] = []
+    variables = os.environ if environ is None else environ
+    root = file.absolute().parent
+    loading = Loading(file, Sources(root, variables, revision, resolve))
+    text = read(file)
     try:
-        root = places.parse(file.read_text(), found)
-        node = environments.selected(root, environment)
-        given = Environment.model_validate(node.plain())
+        tree = document.shaped(places.parse(text, loading.found), loading.found)
     except NotYamlError as error:
-        raise ConfigErrors([ConfigError(error.found.message)]) from None
-    except ValidationError as error:
-        raise ConfigErrors([ConfigError(str(error))]) from None
-    return defaults.complete(given, environment, file.resolve().parent)
+        loading.found.append(error.found)
+        raise loading.errors() from None
+    config = examined(tree, environment, loading)
+    if loading.found or config is None:
+        raise loading.errors()
+    return config
 
 
-def discover(start: Path) -> Path:
-    """Return the kaiun.yml of `start` or of a directory above it, inside the git work tree."""
-    for folder in (start, *start.parents):
-        if (folder / FILE).exists():
-            return folder / FILE
-        if (folder / ".git").exists():
-            break
-    raise ConfigErrors([ConfigError(f"no {FILE} in {start} or above")])
+def examined(tree: Node, environment: str, loading: Loading) -> Config | None:
+    """Return the configuration of one environment, having looked at all of them."""
+    names = environments.declared(tree)
+    if environment not in names:
+        loading.found.append(document.undeclared(tree, environment))
+    config = None
+    for name in names:
+        if name == environment:
+            config = chosen(tree, name, loading)
+        elif environments.is_declared(tree, name):
+            node = kept(environments.selected(tree, name), loading.found)
+            validate(document.written(node), name, loading.sources.root, loading.found)
+    return config
+
+
+def chosen(tree: Node, name: str, loading: Loading) -> Config | None:
+    """Return the environment that was asked for, its placeholders replaced."""
+    selected = environments.selected(tree, name)
+    node, lookup = interpolate(selected, loading.sources, loading.found)
+    config = validate(document.written(node), name, loading.sources.root, loading.found)
+    if config is None:
+        return None
+    update = {"unresolved": unresolved(node), "sensitive": lookup.secrets()}
+    return config.model_copy(update=update)

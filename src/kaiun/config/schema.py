@@ -6,12 +6,11 @@ descriptions give the unit.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -21,83 +20,37 @@ from pydantic import (
     StrictBool,
     StrictInt,
     Tag,
-    WithJsonSchema,
 )
 
 from kaiun.config import values
+from kaiun.config.fields import (
+    Address,
+    Argv,
+    Bucket,
+    BuildHost,
+    Cluster,
+    CpuUnits,
+    Directory,
+    Env,
+    HttpPath,
+    LogGroup,
+    Matcher,
+    MiB,
+    Name,
+    PassThrough,
+    Port,
+    Reference,
+    Region,
+    Repository,
+    Role,
+    Secrets,
+    TargetGroup,
+    Text,
+    Written,
+)
 
-NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
-NAME_EXPECTED = "expected a name of 1–32 of a–z, 0–9 and '-' that begins with a letter"
-VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-TARGET_GROUP = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?|arn:aws[\w-]*:\S+")
-STATE = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[^\s/]+)*/?")
-REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d+")
-SSH = re.compile(r"ssh://(?:[\w.-]+@)?[\w.-]+(?::\d+)?")
-ADDRESS = re.compile(r"[\w.-]+:\d{1,5}|unix:///\S+")
-ROLE = re.compile(r"[\w+=,.@-]{1,64}|arn:aws[\w-]*:iam::\d{12}:role/\S+")
-
-Name = Annotated[str, AfterValidator(values.pattern(NAME, NAME_EXPECTED))]
-Variable = Annotated[
-    str,
-    AfterValidator(
-        values.pattern(
-            VARIABLE, "expected a variable's name: letters, digits and '_', no digit first"
-        )
-    ),
-]
-Text = Annotated[str, AfterValidator(values.nonempty)]
-Port = Annotated[StrictInt, Field(ge=1, le=65535)]
-MiB = Annotated[
-    StrictInt,
-    BeforeValidator(values.to_mib),
-    Field(ge=6),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "integer", "minimum": 6},
-                {"type": "string", "pattern": "^[0-9.]+ ?GB$"},
-            ]
-        }
-    ),
-]
-CpuUnits = Annotated[
-    StrictInt,
-    BeforeValidator(values.to_cpu_units),
-    Field(ge=2),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "integer", "minimum": 2},
-                {"type": "string", "pattern": "^[0-9.]+ ?vCPU$"},
-            ]
-        }
-    ),
-]
-Argv = Annotated[
-    tuple[str, ...],
-    BeforeValidator(values.to_argv),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "minLength": 1},
-                {
-                    "type": "array",
-                    "items": {"type": ["string", "number", "boolean"]},
-                    "minItems": 1,
-                },
-            ]
-        }
-    ),
-]
-Reference = Annotated[
-    str,
-    AfterValidator(
-        values.pattern(values.REFERENCE, "expected an image such as registry.example.com/redis:7")
-    ),
-]
-Env = dict[Variable, str]
-Secrets = dict[Variable, Text]
-Mapping = dict[str, JsonValue]
+MASK = "•••"
+MASKED_MIN = 4
 
 
 class Model(BaseModel):
@@ -109,15 +62,15 @@ class Model(BaseModel):
 class Image(Model):
     """The image of the app: one for every environment and process, named by its commit."""
 
-    repository: Annotated[str, AfterValidator(values.repository)] = Field(
+    repository: Repository = Field(
         description="Where the image is pushed: host[:port]/path, without tag or digest. "
         "The tag is the full commit SHA; what is deployed is named by digest.",
         examples=["registry.example.com/shop"],
     )
-    dockerfile: Text = Field(
+    dockerfile: Directory = Field(
         default="Dockerfile", description="The Dockerfile, relative to `context`."
     )
-    context: Text = Field(
+    context: Directory = Field(
         default=".", description="The directory of the commit that is sent to the build."
     )
     target: Text | None = Field(
@@ -129,13 +82,7 @@ class Image(Model):
     cpu: Literal["x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4"] | None = Field(
         default=None, description="The newest CPU level that the image may need."
     )
-    host: (
-        Annotated[
-            str,
-            AfterValidator(values.pattern(SSH, "expected a build host such as ssh://builder@host")),
-        ]
-        | None
-    ) = Field(
+    host: BuildHost | None = Field(
         default=None,
         description="The build host; by default the Docker Engine here.",
         examples=["ssh://builder@build.example.com"],
@@ -145,8 +92,8 @@ class Image(Model):
 class Build(Model):
     """An image of its own for one process, built from a directory of the commit."""
 
-    context: Text = Field(description="The directory of the commit that is sent to the build.")
-    dockerfile: Text = Field(
+    context: Directory = Field(description="The directory of the commit that is sent to the build.")
+    dockerfile: Directory = Field(
         default="Dockerfile", description="The Dockerfile, relative to `context`."
     )
     target: Text | None = Field(
@@ -166,15 +113,9 @@ OwnImage = Annotated[
 class Health(Model):
     """How a task is asked whether it is well: by the load balancer, or by a command inside."""
 
-    path: (
-        Annotated[
-            str,
-            AfterValidator(
-                values.pattern(re.compile(r"/\S*"), "expected a path that begins with '/'")
-            ),
-        ]
-        | None
-    ) = Field(default=None, description="The path that the load balancer asks for.")
+    path: HttpPath | None = Field(
+        default=None, description="The path that the load balancer asks for."
+    )
     command: Argv | None = Field(
         default=None,
         description="The command that is run in the container; exit code 0 is healthy.",
@@ -197,14 +138,7 @@ class Health(Model):
         description="Time after the start in which failures do not count, in seconds "
         "(command only).",
     )
-    matcher: Annotated[
-        str,
-        AfterValidator(
-            values.pattern(
-                values.MATCHER, "expected status codes such as '200', '200,204' or '200-399'"
-            )
-        ),
-    ] = Field(default="200-399", description="Status codes that pass (path only).")
+    matcher: Matcher = Field(default="200-399", description="Status codes that pass (path only).")
 
 
 class Deploy(Model):
@@ -266,7 +200,7 @@ class Workload(Model):
     stop_timeout: Annotated[StrictInt, Field(ge=0, le=86400)] = Field(
         default=30, description="Time between SIGTERM and SIGKILL, in seconds."
     )
-    task_definition: Mapping = Field(
+    task_definition: PassThrough = Field(
         default={},
         description="Fields of ECS RegisterTaskDefinition, deep-merged into the request.",
     )
@@ -281,31 +215,18 @@ class Process(Workload):
     """A process that keeps running: an ECS service."""
 
     port: Port | None = Field(default=None, description="The port that the container listens on.")
-    health: (
-        Annotated[
-            Health,
-            BeforeValidator(values.to_health),
-        ]
-        | None
-    ) = Field(default=None, description="The health check; a path alone is short for `{path: …}`.")
+    health: Annotated[Health, BeforeValidator(values.to_health)] | None = Field(
+        default=None, description="The health check; a path alone is short for `{path: …}`."
+    )
     count: Annotated[StrictInt, Field(ge=0, le=5000)] = Field(
         default=1, description="How many tasks to run."
     )
     listen: Port | None = Field(
         default=None, description="The port of the load balancer's listener; needs `port`."
     )
-    target_group: (
-        Annotated[
-            str,
-            AfterValidator(
-                values.pattern(
-                    TARGET_GROUP,
-                    "expected a target group: a name of 1–32 letters, digits, '-', or an ARN",
-                )
-            ),
-        ]
-        | None
-    ) = Field(default=None, description="The target group, by name or ARN; needs `port`.")
+    target_group: TargetGroup | None = Field(
+        default=None, description="The target group, by name or ARN; needs `port`."
+    )
     drain: Annotated[StrictInt, Field(ge=0, le=3600)] = Field(
         default=30,
         description="Time that a target keeps its connections after it was deregistered, "
@@ -317,7 +238,7 @@ class Process(Workload):
         "in seconds.",
     )
     deploy: Deploy = Field(default=Deploy.model_construct(), description="The rolling deployment.")
-    service: Mapping = Field(
+    service: PassThrough = Field(
         default={}, description="Fields of ECS CreateService, deep-merged into the request."
     )
 
@@ -344,19 +265,15 @@ class Logs(Model):
     driver: Literal["awslogs", "fluentd", "json-file", "none"] = Field(
         default="awslogs", description="The log driver of the containers."
     )
-    address: Annotated[
-        str, AfterValidator(values.pattern(ADDRESS, "expected an address such as 127.0.0.1:24224"))
-    ] = Field(default="127.0.0.1:24224", description="The address of the fluentd (fluentd only).")
-    group: Annotated[
-        str,
-        AfterValidator(
-            values.pattern(
-                re.compile(r"[\w./#-]{1,512}"),
-                "expected a log group of 1–512 letters, digits and _-/.#",
-            )
-        ),
-    ] = Field(default="", description="The log group; `/kaiun/APP/ENVIRONMENT` by default.")
-    options: dict[Text, str] = Field(default={}, description="Further options of the log driver.")
+    address: Address = Field(
+        default="127.0.0.1:24224", description="The address of the fluentd (fluentd only)."
+    )
+    group: LogGroup = Field(
+        default="", description="The log group; `/kaiun/APP/ENVIRONMENT` by default."
+    )
+    options: dict[Text, Written] = Field(
+        default={}, description="Further options of the log driver."
+    )
 
 
 class Network(Model):
@@ -374,11 +291,6 @@ class Network(Model):
     )
 
 
-Role = Annotated[
-    str, AfterValidator(values.pattern(ROLE, "expected an IAM role: a name or an ARN"))
-]
-
-
 class Roles(Model):
     """The IAM roles of the tasks."""
 
@@ -394,7 +306,7 @@ class Settings(Model):
 
     app: Name = Field(description="The name of the app; begins the names of all that is created.")
     image: Image = Field(description="The image of the app.")
-    start: Mapping = Field(
+    start: PassThrough = Field(
         default={}, description="What happens in a container before its process; passed through."
     )
     processes: dict[Name, Process] = Field(
@@ -414,21 +326,12 @@ class Settings(Model):
         "name → ARN, or name of the SSM parameter.",
     )
     logs: Logs = Field(default=Logs.model_construct(), description="The log driver and log group.")
-    region: (
-        Annotated[
-            str, AfterValidator(values.pattern(REGION, "expected a region such as ap-northeast-1"))
-        ]
-        | None
-    ) = Field(default=None, description="The AWS region; by default what the AWS SDK finds.")
-    cluster: Annotated[
-        str,
-        AfterValidator(
-            values.pattern(
-                re.compile(r"[A-Za-z0-9_-]{1,255}"),
-                "expected a cluster's name: letters, digits, '-', '_'",
-            )
-        ),
-    ] = Field(default="", description="The ECS cluster; the name of the app by default.")
+    region: Region | None = Field(
+        default=None, description="The AWS region; by default what the AWS SDK finds."
+    )
+    cluster: Cluster = Field(
+        default="", description="The ECS cluster; the name of the app by default."
+    )
     launch_type: Literal["EC2", "FARGATE"] = Field(
         default="EC2", description="Where ECS runs the tasks."
     )
@@ -440,13 +343,7 @@ class Settings(Model):
         default=None,
         description="The Service Connect namespace in which processes find one another.",
     )
-    state: (
-        Annotated[
-            str,
-            AfterValidator(values.pattern(STATE, "expected a bucket such as s3://bucket/prefix")),
-        ]
-        | None
-    ) = Field(
+    state: Bucket | None = Field(
         default=None,
         description="Where history and lock are kept; without it there are none "
         "(`s3://kaiun-state` for the local ECS).",
@@ -474,3 +371,22 @@ class Config(Settings):
     is_local: bool
     root: Path
     unresolved: tuple[str, ...] = ()
+    sensitive: frozenset[str] = Field(default=frozenset(), exclude=True, repr=False)
+
+    def mask(self, text: str) -> str:
+        """Return text without the values that came from SSM and Secrets Manager."""
+        for value in sorted(self.sensitive, key=len, reverse=True):
+            text = text.replace(value, MASK) if len(value) >= MASKED_MIN else text
+        return text
+
+    def dump(self) -> dict[str, JsonValue]:
+        """Return everything as plain JSON values, secret ones masked."""
+        return cast("dict[str, JsonValue]", _plain(self.model_dump(mode="json"), self.mask))
+
+
+def _plain(value: JsonValue, mask: Callable[[str], str]) -> JsonValue:
+    if isinstance(value, dict):
+        return {key: _plain(each, mask) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each, mask) for each in value]
+    return mask(value) if isinstance(value, str) else value
