@@ -23,6 +23,8 @@ _CLIENT_READS = re.compile(
     r"PATH|HOME|TMPDIR|LC_ALL|DOCKER_.*|BUILDKIT_.*|BUILDX_.*|LD_.*|XDG_.*|SSH_.*|GO.*"
 )
 
+_SHOWN = 120  # characters of a step in a message
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -82,19 +84,9 @@ def _secret_args(recipe: Recipe) -> dict[str, str]:
 
 def _failure(recipe: Recipe, plain: PlainProgress) -> ImageError:
     step, lines = plain.failure()
-    hidden = [value for _, value in recipe.args if len(value) >= 8]
-    detail = [_without(hidden, line) for line in lines]
-    if step:
-        message = f"the build failed at {_without(hidden, step)}"
-    else:
-        message = "the build failed before its first step"
-    return ImageError(message, where=recipe.name, hint=_hint(" ".join(lines)), detail=detail)
-
-
-def _without(hidden: list[str], line: str) -> str:
-    for value in hidden:
-        line = line.replace(value, "•••")
-    return line
+    shown = step if len(step) <= _SHOWN else step[: _SHOWN - 1] + "…"
+    message = f"the build failed at {shown}" if step else "the build failed before its first step"
+    return ImageError(message, where=recipe.name, hint=_hint(" ".join(lines)), detail=lines)
 
 
 def _hint(said: str) -> str:

@@ -50,11 +50,11 @@ class Client:
 
 
 def find() -> Client:
-    """Return the first client that can build with BuildKit; remembered for this process.
+    """Return the first client on this machine that can build with BuildKit.
 
     Raises ImageError with every program tried and why it will not do.
     """
-    return _first_able(tuple(candidates(os.environ.get("PATH", ""))))
+    return select(tuple(candidates(os.environ.get("PATH", ""))))
 
 
 def candidates(path: str, well_known: tuple[str, ...] = WELL_KNOWN) -> list[str]:
@@ -79,7 +79,8 @@ def require_engine(client: Client) -> None:
 
 
 @functools.cache
-def _first_able(programs: tuple[str, ...]) -> Client:
+def select(programs: tuple[str, ...]) -> Client:
+    """Return the first of `programs` that can; remembered for this process."""
     tried = []
     for program in programs:
         verdict = _examine(program)

@@ -42,7 +42,10 @@ class Built:
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """What every build of one run shares: where it reports to, where it looks, how it is ended."""
+    """What every build of one run shares: where it reports to, where it looks, how it is ended.
+
+    `progress` is called from the threads that build, one at a time for each image.
+    """
 
     progress: Progress = silent
     injected: CredentialSource = anonymous  # asked before docker's own configuration
@@ -57,7 +60,9 @@ class Workshop:
         """
         if self.registry:
             return self.registry
-        send = Transport() if patient else Transport(pauses_s=(), connect_s=2.0)
+        send = (
+            Transport(pause=self.stop.pause) if patient else Transport(pauses_s=(), connect_s=2.0)
+        )
         return Registry(first_of(self.injected, docker_config()), send)
 
 

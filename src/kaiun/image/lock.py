@@ -25,35 +25,48 @@ def held(home: Path, name: str, stop: Stop, waiting: Callable[[], None]) -> Iter
     Raises ImageError when the state home cannot be written, Interrupted when asked to stop.
     """
     path = home / "locks" / (hashlib.sha256(name.encode()).hexdigest()[:32] + ".lock")
+    descriptor = _acquire(path, stop, waiting)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _acquire(path: Path, stop: Stop, waiting: Callable[[], None]) -> int:
+    """Take the lock, return its descriptor. Polled, so that a stop from another thread is heard."""
+    told = False
+    while (descriptor := _try(path)) is None:
+        if not told:
+            waiting()
+            told = True
+        stop.pause(_LOOK_S)
+    return descriptor
+
+
+def _try(path: Path) -> int | None:
+    """Return a descriptor that holds the lock, None while another has it.
+
+    The holder removes the file when done; who locked a file that is no longer there has nothing.
+    """
+    descriptor = _open(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if path.stat().st_ino == os.fstat(descriptor).st_ino:
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(descriptor)
+    return None
+
+
+def _open(path: Path) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as problem:
         raise ImageError(
             f"cannot write kaiun's state: {problem.strerror}",
             where=str(path),
             hint="KAIUN_HOME names another place",
         ) from problem
-    try:
-        _acquire(descriptor, stop, waiting)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _acquire(descriptor: int, stop: Stop, waiting: Callable[[], None]) -> None:
-    """Take the lock. Polled, so that a stop from another thread is heard."""
-    told = False
-    while not _try(descriptor):
-        if not told:
-            waiting()
-            told = True
-        stop.pause(_LOOK_S)
-
-
-def _try(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -15,9 +15,14 @@ from dataclasses import dataclass, field
 from kaiun.image.events import BuildEvent, State
 
 _LINE = re.compile(r"#(\d+) (.*)", re.DOTALL)
+_PREFIX = re.compile(r"#\d+ \d+\.\d+ ")
 _NAME = re.compile(r"\[(?:(\S+) )?(\d+)/(\d+)\] (.*)", re.DOTALL)
 _OUTPUT = re.compile(r"(\d+\.\d+) ?(.*)", re.DOTALL)
 _DONE = re.compile(r"DONE (\d+(?:\.\d+)?)s")
+_ESCAPE = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-_])|[\x00-\x08\x0b-\x1f\x7f]"
+)
+_EXIT_CODE = re.compile(r"exit code: \d+$")
 _KEPT_LINES = 20
 
 
@@ -46,27 +51,40 @@ class PlainProgress:
 
     def feed(self, line: str) -> BuildEvent | None:
         """Return what the line means for a listener, None when nothing."""
-        matched = _LINE.fullmatch(line.rstrip())
+        line = readable(line)
+        matched = _LINE.fullmatch(line)
         if not matched:
-            if line.strip() and not line.startswith("------"):
-                self._loose.append(line.rstrip())
+            if line and not line.startswith("------"):
+                self._loose.append(line)
             return None
         number, rest = matched.groups()
+        if number == "0":
+            return None  # buildx: which builder is used
         if (vertex := self._vertices.get(number)) is None:
             vertex = self._vertices[number] = _vertex(rest)
             return vertex.event("started")
         return _progress(vertex, rest)
 
     def failure(self) -> tuple[str, tuple[str, ...]]:
-        """Return the failed step ("" when no step failed) and its last lines of output.
+        """Return the failed step ("" when no step failed) and its last lines, at most 20.
 
         Without a failed step the lines are those that belong to no step, such as the complaint
         about a Dockerfile that cannot be parsed.
         """
         for vertex in self._vertices.values():
             if vertex.error:
-                return vertex.title, (*vertex.tail, vertex.error)[-_KEPT_LINES:]
+                code = _EXIT_CODE.search(vertex.error)
+                last = code[0] if code else vertex.error
+                return vertex.title, (*vertex.tail, last)[-_KEPT_LINES:]
         return "", tuple(self._loose)
+
+
+def readable(line: str) -> str:
+    """Return the line without colours and control characters; of a progress bar its last state."""
+    head, _, last = line.rstrip().rpartition("\r")
+    if head and (numbered := _PREFIX.match(head)) and not _PREFIX.match(last):
+        last = numbered[0] + last
+    return _ESCAPE.sub("", last)
 
 
 def _vertex(title: str) -> _Vertex:
@@ -77,7 +95,7 @@ def _vertex(title: str) -> _Vertex:
 
 
 def _progress(vertex: _Vertex, rest: str) -> BuildEvent | None:
-    if rest in {vertex.title, "..."} or rest.startswith("sha256:"):
+    if rest in {vertex.title, "...", "CANCELED"} or rest.startswith("sha256:"):
         return None
     if rest == "CACHED":
         return vertex.event("cached")

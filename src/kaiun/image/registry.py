@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import threading
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import urllib3
@@ -86,7 +86,7 @@ class Registry:
             if answer.status == 404:
                 break
             _expect(answer, reference, 200)
-            found += json.loads(answer.data).get("tags") or []
+            found += cast("list[str]", _json(answer, reference).get("tags") or [])
             path = _next_page(answer, path)
         return found
 
@@ -146,7 +146,7 @@ class Registry:
             headers = {"Authorization": credentials.basic()} if credentials else {}
             answer = self._send("GET", f"{realm}?{urlencode(query)}", headers)
         _expect(answer, reference, 200)
-        granted = json.loads(answer.data)
+        granted = _json(answer, reference)
         return f"Bearer {granted.get('token') or granted.get('access_token', '')}"
 
     def _refresh(
@@ -175,6 +175,16 @@ def _require_safe(realm: str, reference: Reference) -> None:
         where=reference.registry,
         hint="the registry's token realm must be https",
     )
+
+
+def _json(answer: urllib3.BaseHTTPResponse, reference: Reference) -> dict[str, object]:
+    try:
+        loaded = json.loads(answer.data)
+    except ValueError:
+        loaded = None
+    if isinstance(loaded, dict):
+        return loaded
+    raise ImageError("the registry's answer is not JSON", where=reference.registry)
 
 
 def _next_page(answer: urllib3.BaseHTTPResponse, path: str) -> str:

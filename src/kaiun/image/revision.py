@@ -69,9 +69,9 @@ def tree_sha(directory: Path, rev: str, path: str) -> str:
     return sha
 
 
-def has_file(directory: Path, treeish: str, path: str) -> bool:
-    """Return whether the tree holds a file (or a symbolic link) at `path`."""
-    return _kind(directory, f"{treeish}:{path}") == "blob"
+def has_file(directory: Path, sha: str, path: str) -> bool:
+    """Return whether the commit holds a file (or a symbolic link) at `path`."""
+    return _kind(directory, f"{sha}:{path}") == "blob"
 
 
 def _kind(directory: Path, name: str) -> str:
@@ -140,7 +140,9 @@ def _dirty(directory: Path) -> tuple[str, ...]:
 
     Source: git-status(1), "Porcelain Format Version 1" with -z.
     """
-    output = git.run(directory, "status", "--porcelain=v1", "-z", "--no-renames")
+    output = git.run(
+        directory, "status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=normal"
+    )
     entries = (entry for entry in output.split(b"\0") if entry)
     return tuple(sorted(entry[3:].decode("utf-8", "backslashreplace") for entry in entries))
 

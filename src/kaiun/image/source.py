@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kaiun.errors import ImageError
+from kaiun.image import git
 from kaiun.image import revision as revisions
 
 if TYPE_CHECKING:
@@ -41,9 +42,14 @@ class Place:
     """Where a source lies in a commit."""
 
     top: Path  # of the work tree
-    path: str  # of the context below it, "" for all
-    treeish: str  # what `git archive` is asked for
+    commit: str
+    path: str  # of the context from the top, "" for all
     tag: str
+
+    @property
+    def treeish(self) -> str:
+        """Return what `git archive` is asked for."""
+        return f"{self.commit}:{self.path}" if self.path else self.commit
 
 
 def locate(source: Source, revision: Revision) -> Place:
@@ -51,13 +57,10 @@ def locate(source: Source, revision: Revision) -> Place:
 
     Raises ImageError when the context is not a directory of the commit or leaves the repository.
     """
-    from kaiun.image import git
-
     path = _inside(revisions.prefix(source.root), source.context)
     tree = revisions.tree_sha(source.root, revision.sha, path)
-    treeish = f"{revision.sha}:{path}" if path else revision.sha
     tag = tree + _variant(source) if source.by_tree else revision.sha
-    return Place(git.top(source.root), path, treeish, tag)
+    return Place(git.top(source.root), revision.sha, path, tag)
 
 
 def require_dockerfile(source: Source, place: Place) -> str:
@@ -71,8 +74,8 @@ def require_dockerfile(source: Source, place: Place) -> str:
             f"the Dockerfile {source.dockerfile!r} lies outside of the context {source.context!r}",
             hint="`dockerfile:` is relative to `context:`",
         )
-    if not revisions.has_file(place.top, place.treeish, path):
-        full = posixpath.join(place.path, path)
+    full = posixpath.join(place.path, path)
+    if not revisions.has_file(place.top, place.commit, full):
         there = (place.top / full).exists()
         raise ImageError(
             f"the commit has no {full}",
@@ -87,7 +90,7 @@ def require_dockerfile(source: Source, place: Place) -> str:
 def _inside(prefix: str, context: str) -> str:
     """Return the context's path from the top of the repository, "" for all of it."""
     path = posixpath.normpath(posixpath.join("/", prefix, context))
-    climbs = posixpath.normpath(posixpath.join(prefix, context)).startswith("..")
+    climbs = posixpath.normpath(posixpath.join(prefix, context)).split("/")[0] == ".."
     if climbs or context.startswith("/"):
         raise ImageError(
             f"the build context {context!r} lies outside of the repository",

@@ -86,13 +86,25 @@ def child(
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    for number, patience_s in _PATIENCE_S:
-        if process.poll() is not None:
-            return
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(patience_s)
+    """Ask politely, then less so; whoever is left of the group is killed.
+
+    An impatient second Ctrl-C kills at once.
+    """
+    if process.poll() is not None:
+        return
+    try:
+        for number, patience_s in _PATIENCE_S:
+            _signal(process, number)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(patience_s)
+                break
+    finally:
+        _signal(process, signal.SIGKILL)
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
 
 
 def lines(process: subprocess.Popen[bytes]) -> Iterator[str]:

@@ -20,6 +20,8 @@ _CONNECT_S = 5.0
 _READ_S = 30.0
 _PAUSES_S = (0.2, 0.6, 1.8)  # before the second, third and fourth attempt
 _LONGEST_PAUSE_S = 10.0  # a Retry-After beyond it is cut
+# Followed without the Authorization header where they lead to another host.
+_ONLY_REDIRECTS = urllib3.Retry(connect=0, read=0, status=0, other=0, redirect=3)
 _CERTIFICATES = Path("/etc/docker/certs.d")
 
 
@@ -63,10 +65,18 @@ class Transport:
         host = urlsplit(url).netloc
         try:
             return _pool(host).request(
-                method, url, headers=dict(headers), body=body, retries=False, timeout=self._timeout
+                method,
+                url,
+                headers=dict(headers),
+                body=body,
+                retries=_ONLY_REDIRECTS,
+                timeout=self._timeout,
             )
         except urllib3.exceptions.HTTPError as problem:
-            raise _unreachable(host, problem) from problem
+            reason = (
+                problem.reason if isinstance(problem, urllib3.exceptions.MaxRetryError) else problem
+            )
+            raise _unreachable(host, reason or problem) from problem
 
 
 def _retry_after(answer: urllib3.BaseHTTPResponse, otherwise_s: float) -> float:
