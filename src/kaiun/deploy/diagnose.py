@@ -80,7 +80,7 @@ class Examiner:
 
 
 def evidence_lines(failures: Sequence[Failure]) -> list[str]:
-    """Return the lines that an error shows: each failed task once, the log of the first with one."""
+    """Return what an error shows: each failed task, and the log of the first that has one."""
     lines = [failure.sentence() for failure in failures]
     log = next((failure.log for failure in failures if failure.log), ())
     return lines + ([f"  | {line}" for line in log] if log else [])

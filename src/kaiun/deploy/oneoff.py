@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from kaiun.aws.types import LogEvent, Task
 
 FIRST_S, SLOWEST_S, GROWTH = 0.4, 2.0, 1.25
-LAST_LINES_S = 1.5  # lines may be filed a moment after the task stopped
 AWAY_S = 120.0
 REASON = "stopped by kaiun"
 
@@ -48,6 +47,7 @@ class OneOff:
     listener: Listener
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
+    settle_s: float = 5.0  # lines may be filed that long after the task stopped
 
     def run(
         self,
@@ -128,17 +128,13 @@ class OneOff:
         return bool(lines)
 
     def _drain(self, name: str, log: _Tail) -> None:
-        """Read until no line has come for a while after the end."""
-        end = self.clock() + LAST_LINES_S
-        quiet = 0
-        while quiet < 2 and self.clock() < end:
-            lines = log.more()
-            if lines:
+        """Read on after the end until no line has come for `settle_s`."""
+        quiet_since = self.clock()
+        while self.clock() - quiet_since < self.settle_s:
+            if lines := log.more():
                 self.listener(TaskLogged(name, lines))
-            quiet = 0 if lines else quiet + 1
-            if log.last and not lines:
-                return
-            self.sleep(0.2)
+                quiet_since = self.clock()
+            self.sleep(self.settle_s / 2)
 
 
 @dataclass(slots=True)

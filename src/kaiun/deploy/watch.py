@@ -35,20 +35,21 @@ class Watch:
     stuck_s: float = 900.0
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
+    latest: tuple[Progress, ...] = ()  # where an interrupted watch can be taken up again
 
     def follow(self, rollouts: Sequence[Progress]) -> tuple[Progress, ...]:
         """Return how all rollouts ended, or where they stood when the first one failed.
 
         Raises AwsError when AWS stays out of reach for UNREACHABLE_S.
         """
-        now = tuple(rollouts)
-        while not _settled(now):
-            wait = next_poll(now, self.clock(), self.pace)
-            self.listener(Rolled(now, wait))
+        self.latest = tuple(rollouts)
+        while not _settled(self.latest):
+            wait = next_poll(self.latest, self.clock(), self.pace)
+            self.listener(Rolled(self.latest, wait))
             self.sleep(wait)
-            now = self._step(now)
-        self.listener(Rolled(now, 0.0))
-        return now
+            self.latest = self._step(self.latest)
+        self.listener(Rolled(self.latest, 0.0))
+        return self.latest
 
     def _step(self, before: Sequence[Progress]) -> tuple[Progress, ...]:
         services = self._ask([p.follow.service for p in before if not p.over])

@@ -1,0 +1,105 @@
+"""The errors that a deploy ends with: which service, task and container, why, and what runs now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from kaiun.deploy.diagnose import Examiner, evidence_lines
+from kaiun.deploy.events import Note
+from kaiun.errors import AwsError, DeployFailed, DeployStuck, Interrupted, KaiunError
+
+if TYPE_CHECKING:
+    from kaiun.deploy.evidence import Failure
+    from kaiun.deploy.oneoff import Outcome
+    from kaiun.deploy.rollback import Back
+    from kaiun.deploy.rollout import Progress
+
+SHOWN = 3  # failed tasks of one service
+
+
+def why(bad: Sequence[Progress], examiner: Examiner) -> DeployFailed:
+    """Return what is known of the failed rollouts: stopped tasks, exit codes, last log lines."""
+    first = bad[0]
+    detail: list[str] = []
+    message = ""
+    for progress in bad:
+        failures = _failures(progress, examiner)
+        if failures and not message:
+            worst = failures[0]
+            message = f"service {progress.follow.service}: {worst.sentence()}"
+        detail += [] if progress.cause in {"", message} else [f"ECS: {progress.cause}"]
+        detail += evidence_lines(failures)
+    message = message or f"service {first.follow.service}: {first.cause}"
+    return DeployFailed(message, where=first.follow.deployment, detail=detail)
+
+
+def _failures(progress: Progress, examiner: Examiner) -> list[Failure]:
+    name = progress.follow.process
+    try:
+        found = examiner.failures.get(name) or examiner.failed_tasks(progress)
+        return [examiner.with_log(f, progress.follow.task_definition) for f in found[:SHOWN]]
+    except AwsError:
+        return []
+
+
+def task_failed(outcome: Outcome, timeout_s: int) -> DeployFailed:
+    """Return the error for a before-deploy task that failed: no service was updated for it."""
+    how = f"exit code {outcome.exit_code}" if outcome.exit_code is not None else "it never ran"
+    if outcome.timed_out:
+        how = f"it did not end within {timeout_s} s and was stopped"
+    detail = [outcome.reason] if outcome.reason else []
+    detail += [f"  | {line}" for line in outcome.last_lines]
+    return DeployFailed(
+        f"task {outcome.name} failed: {how}; the services were not updated",
+        where=f"task {outcome.task}, container {outcome.container}",
+        hint="correct it and deploy again; what ran before still runs",
+        detail=detail,
+    )
+
+
+def superseded(bad: Sequence[Progress]) -> DeployStuck:
+    """Return the error for a deploy that somebody else's deploy has overtaken."""
+    lines = [f"{p.follow.service}: {p.cause}" for p in bad if p.cause]
+    return DeployStuck(
+        "somebody else deployed while this deploy was under way; nothing was rolled back",
+        hint="kaiun status shows what runs now",
+        detail=lines,
+    )
+
+
+def left(rollouts: Sequence[Progress]) -> Interrupted:
+    """Return the error for a user who leaves: AWS goes on by itself."""
+    lines = [
+        f"{p.follow.service}: {p.new} of {p.desired} new, {p.old} old tasks run ({p.verdict})"
+        for p in rollouts
+    ]
+    return Interrupted(
+        "interrupted; ECS goes on with the rollout",
+        hint="kaiun deploy follows it further, kaiun status shows it, kaiun rollback goes back",
+        detail=lines,
+    )
+
+
+def nothing_to_undo(cause: DeployFailed) -> DeployStuck:
+    """Return the error for a rollout that an earlier run began and this one only followed."""
+    return DeployStuck(
+        cause.message, where=cause.where, hint="kaiun rollback goes back", detail=cause.detail
+    )
+
+
+def note(cause: DeployFailed) -> Note:
+    return Note(f"{cause.message}; going back", warning=True)
+
+
+def ended(cause: DeployFailed, back: Back) -> KaiunError:
+    """Return the final error: DeployFailed when everything runs as before, else DeployStuck."""
+    said = []
+    if back.restored:
+        said.append(f"rolled back: {', '.join(back.restored)}")
+    if back.emptied:
+        said.append(f"new, scaled to 0: {', '.join(back.emptied)}")
+    said += [f"NOT rolled back: {name}: {what}" for name, what in back.stuck.items()]
+    kind = DeployStuck if back.stuck else DeployFailed
+    hint = "kaiun status shows what runs; correct the cause and deploy again"
+    return kind(cause.message, where=cause.where, hint=hint, detail=[*cause.detail, *said])

@@ -1,0 +1,66 @@
+"""The steps of a plan that one call (or two) of AWS settles: provisioning and registering."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kaiun.plan.steps import (
+    CreateCluster,
+    CreateListener,
+    CreateLoadBalancer,
+    CreateLogGroup,
+    CreateTargetGroup,
+    Ref,
+    RegisterTaskDefinition,
+    UpdateTargetGroup,
+)
+
+if TYPE_CHECKING:
+    from kaiun.aws.client import Aws
+    from kaiun.plan.steps import Step
+
+Request = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was done, in words; what it made, as later steps refer to it."""
+
+    what: str
+    ref: Ref | None = None
+    arn: str = ""
+    definition: Request | None = None
+
+
+def perform(aws: Aws, step: Step, request: Request) -> Made:
+    """Do a step with its request, every `Ref` filled in. Raises AwsError."""
+    match step:
+        case RegisterTaskDefinition():
+            arn = aws.ecs.register_task_definition(request)["taskDefinitionArn"]
+            what = f"registered task definition {arn.rpartition('/')[2]}"
+            made = Made(what, step.makes, arn, request)
+        case CreateCluster():
+            aws.ecs.create_cluster(request)
+            made = Made(f"created cluster {step.name}")
+        case CreateLogGroup():
+            aws.logs.create_group(step.name)
+            made = Made(f"created log group {step.name}")
+        case CreateTargetGroup():
+            group = aws.elb.create_target_group(request, step.attributes)
+            made = Made(f"created target group {step.name}", step.makes, group["TargetGroupArn"])
+        case CreateLoadBalancer():
+            arn = aws.elb.create_load_balancer(request)["LoadBalancerArn"]
+            made = Made(f"created load balancer {step.name}", step.makes, arn)
+        case CreateListener():
+            aws.elb.create_listener(request)
+            made = Made(f"created listener {step.name}")
+        case UpdateTargetGroup():
+            if set(request) - {"TargetGroupArn"}:
+                aws.elb.modify_target_group(request)
+            aws.elb.modify_target_group_attributes(step.arn, step.attributes)
+            made = Made(f"updated target group {step.name}")
+        case _:
+            raise TypeError(step)
+    return made

@@ -1,0 +1,94 @@
+"""Put services back to what they ran before this run touched them, and follow that to its end.
+
+A service that ECS's circuit breaker has put back already is only followed. A service that this run
+created has nothing to go back to: it is scaled to 0, so that it stops failing, and stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kaiun.aws.client import parallel
+from kaiun.deploy.events import Listener, Note
+from kaiun.deploy.rollout import Progress, Verdict, begin
+from kaiun.deploy.touch import Touched, follow, going_back, primary
+from kaiun.errors import AwsError
+
+if TYPE_CHECKING:
+    from kaiun.aws.client import Aws
+    from kaiun.aws.types import Service
+    from kaiun.config import Config
+    from kaiun.deploy.watch import Watch
+
+COUNT_TAG = "kaiun:count"
+
+
+@dataclass(frozen=True, slots=True)
+class Back:
+    """How going back ended. `stuck` maps a process to what is wrong with it."""
+
+    restored: tuple[str, ...]
+    emptied: tuple[str, ...]
+    stuck: dict[str, str]
+
+
+def roll_back(
+    aws: Aws, config: Config, touched: Sequence[Touched], watch: Watch, listener: Listener
+) -> Back:
+    """Undo everything that was done to services. Errors of AWS are told, not raised."""
+    names = [item.service for item in touched]
+    live = aws.ecs.describe_services(config.cluster, names) if names else {}
+    stuck: dict[str, str] = {}
+    rollouts: list[Progress] = []
+    created = [item for item in touched if item.before is None]
+    updated = [item for item in touched if item.before is not None]
+
+    def undo(item: Touched) -> Callable[[], Progress | AwsError]:
+        return lambda: _undo(aws, config, item, live.get(item.service))
+
+    for item, result in zip(updated, parallel(undo(i) for i in updated), strict=True):
+        if isinstance(result, AwsError):
+            stuck[item.process] = result.message
+        else:
+            rollouts.append(result)
+            listener(Note(f"{item.service} goes back to {_short(result.follow.task_definition)}"))
+    emptied = [item.process for item in created if _empty(aws, config, item, stuck, listener)]
+    ended = watch.follow(rollouts) if rollouts else ()
+    for progress in ended:
+        if progress.verdict is not Verdict.DONE:
+            stuck[progress.follow.process] = progress.cause or "it does not get steady"
+    restored = tuple(p.follow.process for p in ended if p.verdict is Verdict.DONE)
+    return Back(restored, tuple(emptied), stuck)
+
+
+def _undo(aws: Aws, config: Config, item: Touched, live: Service | None) -> Progress | AwsError:
+    """Update the service back, unless ECS itself has done so; return what to follow."""
+    request = going_back(config.cluster, item)
+    now = primary(live) if live else {}
+    ours = primary(item.after).get("id")
+    by_ecs = now.get("id") != ours and now.get("taskDefinition") == request["taskDefinition"]
+    try:
+        service = live if live and by_ecs else aws.ecs.update_service(request)
+    except AwsError as problem:
+        return problem
+    return begin(follow(config, item.process, service), service)
+
+
+def _empty(
+    aws: Aws, config: Config, item: Touched, stuck: dict[str, str], listener: Listener
+) -> bool:
+    request = {"cluster": config.cluster, "service": item.service, "desiredCount": 0}
+    try:
+        service = aws.ecs.update_service(request)
+        aws.ecs.tag(service["serviceArn"], {COUNT_TAG: "0"})
+    except AwsError as problem:
+        stuck[item.process] = problem.message
+        return False
+    listener(Note(f"{item.service} is new, nothing to go back to: scaled to 0", warning=True))
+    return True
+
+
+def _short(arn: str) -> str:
+    return arn.rpartition("/")[2]
