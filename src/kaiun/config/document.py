@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from kaiun.config.environments import ENVIRONMENTS, LOCAL
-from kaiun.config.fields import NAME
+from kaiun.config.fields import NAME, NAME_EXPECTED
 from kaiun.config.places import Found, Node, NotYamlError, moved
 from kaiun.config.problems import show, suggestion
 
@@ -57,9 +57,7 @@ def _environments(node: Node, found: list[Found]) -> Node:
 
 def _overlay(name: str, node: Node, found: list[Found]) -> Node:
     if not NAME.fullmatch(name):
-        message = (
-            f"expected a name of 1–32 of a–z, 0–9 and '-' that begins with a letter, got '{name}'"
-        )
+        message = f"{NAME_EXPECTED}, got '{name}'"
         found.append(Found(node.place, node.path, message))
     if not isinstance(node.value, (dict, type(None))):
         message = f"expected a mapping (`key: value`), got {show(node)}"

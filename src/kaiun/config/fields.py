@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, TypeAlias
+from collections.abc import Callable
+from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, StrictInt, WithJsonSchema
 
 from kaiun.config import values
 
 
-def matching(expression: str | re.Pattern[str], expected: str) -> AfterValidator:
+def matching(
+    expression: str | re.Pattern[str], expected: str, mend: Callable[[str], str] | None = None
+) -> AfterValidator:
     """Return the validator of text that matches `expression` as a whole."""
-    return AfterValidator(values.pattern(re.compile(expression), expected))
+    return AfterValidator(values.pattern(re.compile(expression), expected, mend))
 
 
 def either(*forms: dict[str, object]) -> WithJsonSchema:
@@ -21,18 +24,20 @@ def either(*forms: dict[str, object]) -> WithJsonSchema:
 
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+NAME_EXPECTED = "expected a name of 1–32 of a–z, 0–9 and '-' that begins with a letter"
 
-Name = Annotated[
-    str, matching(NAME, "expected a name of 1–32 of a–z, 0–9 and '-' that begins with a letter")
-]
+Name = Annotated[str, matching(NAME, NAME_EXPECTED, values.hyphened)]
 Variable = Annotated[
     str,
-    matching(r"[A-Za-z_][A-Za-z0-9_]*", "expected a variable's name: letters, digits and '_'"),
+    matching(
+        r"[A-Za-z_][A-Za-z0-9_]*",
+        "expected a variable's name: letters, digits and '_'",
+        values.underscored,
+    ),
 ]
 Text = Annotated[str, AfterValidator(values.nonempty)]
 Directory = Annotated[str, AfterValidator(values.inside)]
 Port = Annotated[StrictInt, Field(ge=1, le=65535)]
-Seconds: TypeAlias = StrictInt
 MiB = Annotated[
     StrictInt,
     BeforeValidator(values.to_mib),
@@ -63,7 +68,7 @@ Repository = Annotated[str, AfterValidator(values.repository)]
 Reference = Annotated[
     str, matching(values.REFERENCE, "expected an image such as registry.example.com/redis:7")
 ]
-HttpPath = Annotated[str, matching(r"/\S*", "expected a path that begins with '/'")]
+HttpPath = Annotated[str, matching(r"/\S*", "expected a path that begins with '/'", "/{}".format)]
 Matcher = Annotated[
     str, matching(values.MATCHER, "expected status codes such as '200', '200,204' or '200-399'")
 ]
@@ -72,17 +77,24 @@ TargetGroup = Annotated[
     matching(
         r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?|arn:aws[\w-]*:\S+",
         "expected a target group: a name of 1–32 letters, digits and '-', or an ARN",
+        values.hyphened,
     ),
 ]
 BuildHost = Annotated[
     str,
     matching(
-        r"ssh://(?:[\w.-]+@)?[\w.-]+(?::\d+)?", "expected a build host such as ssh://builder@host"
+        r"ssh://(?:[\w.-]+@)?[\w.-]+(?::\d+)?",
+        "expected a build host such as ssh://builder@host",
+        "ssh://{}".format,
     ),
 ]
 Address = Annotated[
     str,
-    matching(r"[\w.-]+:\d{1,5}|unix:///\S+", "expected an address such as 127.0.0.1:24224"),
+    matching(
+        r"[\w.-]+:\d{1,5}|unix:///\S+",
+        "expected an address such as 127.0.0.1:24224",
+        "{}:24224".format,
+    ),
 ]
 LogGroup = Annotated[
     str,
@@ -93,13 +105,18 @@ Region = Annotated[
 ]
 Cluster = Annotated[
     str,
-    matching(r"[A-Za-z0-9_-]{1,255}", "expected a cluster's name: letters, digits, '-' and '_'"),
+    matching(
+        r"[A-Za-z0-9_-]{1,255}",
+        "expected a cluster's name: letters, digits, '-' and '_'",
+        values.hyphened,
+    ),
 ]
 Bucket = Annotated[
     str,
     matching(
         r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[^\s/]+)*/?",
         "expected a bucket such as s3://bucket/prefix",
+        "s3://{}".format,
     ),
 ]
 Role = Annotated[

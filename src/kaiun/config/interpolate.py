@@ -166,10 +166,11 @@ def _env(name: str, sources: Sources) -> str:
     value = sources.environ.get(name)
     if value:
         return value
-    state = "empty" if value == "" else "not set"
+    if value == "":
+        raise MissingError(f"the environment variable {name} is empty", f"`export {name}=…` first")
     close = get_close_matches(name, sources.environ, 1, 0.8)
     hint = f"did you mean `${{env:{close[0]}}}`?" if close else f"`export {name}=…` first"
-    raise MissingError(f"the environment variable {name} is {state}", hint)
+    raise MissingError(f"the environment variable {name} is not set", hint)
 
 
 def _file(name: str, sources: Sources) -> str:
@@ -214,6 +215,7 @@ def _leaf(node: Node, text: str, lookup: Lookup, found: list[Found]) -> Node:
     problems: list[Found] = []
     keys = list(placeholders(node, problems))
     errors = [lookup.missing[key] for key in keys if key in lookup.missing]
+    found += problems
     found += [Found(node.at, node.path, error.message, error.hint) for error in errors]
     if errors or problems:
         return replace(node, source=text)

@@ -7,7 +7,7 @@ from functools import cache
 from typing import TypedDict, cast
 
 from kaiun.config.places import Found, Node
-from kaiun.config.problems import show, suggestion
+from kaiun.config.problems import show, suggestion, truth
 
 OURS: Mapping[str, frozenset[str]] = {
     "RegisterTaskDefinitionRequest": frozenset({"family"}),
@@ -102,6 +102,7 @@ def _scalar(node: Node, shape: Shape, kind: str) -> Iterator[Found]:
     fits = type(node.value) is python or (python is float and type(node.value) is int)
     if python is not object and not fits:
         hint = f'put it in quotes: "{node.text}"' if python is str and node.text else ""
+        hint = truth(str(node.value)) if python is bool else hint
         yield _wrong(node, words, hint)
     elif node.value not in (enum := shape.get("enum", [])) and enum:
         hint = suggestion(str(node.value), enum, f"one of {', '.join(enum[:MEMBERS_SHOWN])}")

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 
 import yaml
 
+from kaiun.config.syntax import explain
+
 Path = tuple[str | int, ...]
 Scalar = str | int | float | bool | None
 Plain = Scalar | list["Plain"] | dict[str, "Plain"]
@@ -19,6 +21,9 @@ Plain = Scalar | list["Plain"] | dict[str, "Plain"]
 NODES_MAX = 20_000
 DEPTH_MAX = 64
 TAG = "tag:yaml.org,2002:"
+KNOWN = "map seq str int float bool null timestamp merge value"
+KNOWN_TAGS = frozenset(f"{TAG}{name}" for name in KNOWN.split())
+QUOTES = frozenset({"'", '"', "|", ">"})
 INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+")
 WORDS: Mapping[str, Scalar] = {"true": True, "false": False, "null": None, "~": None, "": None}
 
@@ -120,7 +125,8 @@ def parse(text: str, found: list[Found]) -> Node:
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
-        raise NotYamlError(syntax_error(error, text)) from None
+        line, column, message, hint = explain(error, text)
+        raise NotYamlError(Found(Place(line, column), (), message, hint)) from None
     except yaml.YAMLError as error:
         raise NotYamlError(Found(Place(1, 1), (), f"not YAML: {error}")) from None
     except RecursionError:
@@ -131,45 +137,53 @@ def parse(text: str, found: list[Found]) -> Node:
     return Reader(found).read(root, (), None)
 
 
-def syntax_error(error: yaml.MarkedYAMLError, text: str) -> Found:
-    """Say what the YAML parser tripped over, and the usual remedy."""
-    mark = error.problem_mark or error.context_mark
-    place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
-    return Found(place, (), f"not YAML: {error.problem}")
-
-
 class Reader:
     """Turns PyYAML's nodes into ours: resolves scalars, merge keys and aliases."""
 
     def __init__(self, found: list[Found]) -> None:
         self.found = found
         self.count = 0
+        self.above: list[yaml.Node] = []
+        self.section = Found(Place(1, 1), (), "")
 
     def read(self, node: yaml.Node, path: Path, key: Place | None) -> Node:
         """Return `node` as ours. Raises NotYamlError on an alias bomb or a loop."""
-        self.count += 1
         at = place_of(node)
-        if self.count > NODES_MAX or len(path) > DEPTH_MAX:
-            reason = (
-                f"more than {NODES_MAX} values" if self.count > NODES_MAX else "too deeply nested"
-            )
-            raise NotYamlError(Found(key or at, path[:4], f"{reason}, aliases included"))
+        if len(path) == 1:
+            self.section = Found(key or at, path, "")
+        self.guard(node)
+        if node.tag not in KNOWN_TAGS:
+            tag = node.tag.replace(TAG, "!!")
+            self.found.append(Found(at, path, f"the tag '{tag}' is not supported", "remove it"))
+        self.above.append(node)
+        value = self.value(node, path)
+        self.above.pop()
+        if not isinstance(node, yaml.ScalarNode):
+            return Node(value, at, path, key)
+        return Node(value, at, path, key, node.value, node.style in QUOTES)
+
+    def guard(self, node: yaml.Node) -> None:
+        """Count the values and stop where aliases make too many, or one holds itself."""
+        self.count += 1
+        hint = "an alias repeats all that stands at its anchor"
+        if any(node is each for each in self.above):
+            raise NotYamlError(replace(self.section, message="an alias of itself", hint=hint))
+        if len(self.above) > DEPTH_MAX:
+            raise NotYamlError(replace(self.section, message="nested too deeply"))
+        if self.count > NODES_MAX:
+            message = f"more than {NODES_MAX} values, aliases included"
+            raise NotYamlError(replace(self.section, message=message, hint=hint))
+
+    def value(self, node: yaml.Node, path: Path) -> Scalar | list[Node] | dict[str, Node]:
+        """Return what the node holds; scalars by the core schema of YAML 1.2."""
         if isinstance(node, yaml.MappingNode):
-            return Node(self.mapping(node, path), at, path, key)
+            return self.mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
-            members = [self.read(item, (*path, i), None) for i, item in enumerate(node.value)]
-            return Node(members, at, path, key)
+            return [self.read(item, (*path, i), None) for i, item in enumerate(node.value)]
         if not isinstance(node, yaml.ScalarNode):
             raise TypeError(node)
-        quoted = node.style in {"'", '"', "|", ">"}
-        return Node(self.scalar(node, path, quoted), at, path, key, node.value, quoted)
-
-    def scalar(self, node: yaml.ScalarNode, path: Path, quoted: bool) -> Scalar:
-        """Resolve a scalar by the core schema of YAML 1.2."""
-        tag = node.tag.removeprefix(TAG)
-        if node.tag.startswith("!") or tag in {"binary", "python"}:
-            self.found.append(Found(place_of(node), path, f"the tag '{node.tag}' is not supported"))
-        return node.value if quoted or tag == "str" else resolve(node.value)
+        text: str = node.value
+        return text if node.style in QUOTES or node.tag == f"{TAG}str" else resolve(text)
 
     def mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Node]:
         """Return the members of a mapping; its own keys win over merged ones."""

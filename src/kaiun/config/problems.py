@@ -135,7 +135,7 @@ def _retype(kind: str, node: Node) -> str:
     if kind == "string_type" and node.text:
         return f'put it in quotes: "{node.text}"'
     if kind == "bool_type":
-        return _truth(str(node.value))
+        return truth(str(node.value))
     if kind == "int_type" and node.text:
         return _integer(node.text)
     if kind in {"tuple_type", "list_type"} and isinstance(node.value, str):
@@ -143,7 +143,8 @@ def _retype(kind: str, node: Node) -> str:
     return ""
 
 
-def _truth(text: str) -> str:
+def truth(text: str) -> str:
+    """Return a hint for text that means yes or no to YAML 1.1 and to people."""
     if text.lower() in {"yes", "on", "y", "1", "true"}:
         return "write `true`"
     return "write `false`" if text.lower() in {"no", "off", "n", "0", "false"} else ""

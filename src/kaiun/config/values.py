@@ -103,24 +103,37 @@ def to_health(health: object) -> object:
     """Return the long form of a health check: "/up" → {"path": "/up"}."""
     if isinstance(health, str):
         if not health.startswith("/"):
-            hint = "a command is written `health: {command: …}`"
-            raise BadValueError("expected a path that begins with '/'", hint)
+            raise BadValueError("expected a path that begins with '/'")
         return {"path": health}
     return health
 
 
-def pattern(expression: re.Pattern[str], expected: str, hint: str = "") -> Callable[[str], str]:
+def pattern(
+    expression: re.Pattern[str], expected: str, mend: Callable[[str], str] | None = None
+) -> Callable[[str], str]:
     """Return a check that text matches `expression` as a whole.
 
-    Text with a placeholder that only AWS can fill passes until it has been filled.
+    `mend` guesses what was meant; the guess becomes the hint if it matches. Text with a
+    placeholder that only AWS can fill passes until it has been filled.
     """
 
     def check(text: str) -> str:
-        if not expression.fullmatch(text) and "${" not in text:
-            raise BadValueError(expected, hint)
-        return text
+        if expression.fullmatch(text) or "${" in text:
+            return text
+        guess = mend(text) if mend else ""
+        raise BadValueError(expected, f"write `{guess}`" if expression.fullmatch(guess) else "")
 
     return check
+
+
+def hyphened(text: str) -> str:
+    """Guess a name of lower-case letters, digits and hyphens: "Web_Server" → "web-server"."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def underscored(text: str) -> str:
+    """Guess a variable's name: "MY-VAR" → "MY_VAR"."""
+    return re.sub(r"\W", "_", text)
 
 
 def repository(text: str) -> str:
