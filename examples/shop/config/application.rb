@@ -14,6 +14,6 @@ module Shop
   class Application < Rails::Application
     config.load_defaults 6.1
     config.time_zone = ENV.fetch("TIME_ZONE", "UTC")
-    config.generators.system_tests = nil
+    config.active_record.dump_schema_after_migration = false # the image is read-only
   end
 end

@@ -15,7 +15,6 @@ Rails.application.configure do
   config.lograge.enabled = true
   config.lograge.custom_options = ->(event) { { request_id: event.payload[:headers]["action_dispatch.request_id"] } }
   config.active_support.deprecation = :log
-  config.active_record.dump_schema_after_migration = false
 
   $stdout.sync = true
   logger = ActiveSupport::Logger.new($stdout)
