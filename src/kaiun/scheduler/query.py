@@ -25,10 +25,11 @@ def matches(expression: str, lookup: Lookup) -> bool:
 
     Raises ValueError for an expression that is not understood.
     """
-    return any(
-        all([_term(term.strip(), lookup) for term in _split(clause, "and")])
+    clauses = [
+        [_term(term.strip(), lookup) for term in _split(clause, "and")]
         for clause in _split(expression, "or")
-    )
+    ]
+    return any(all(clause) for clause in clauses)
 
 
 def _split(text: str, word: str) -> list[str]:

@@ -78,7 +78,7 @@ class _Plan:
 
     def _stop_what_never_ran(self) -> None:
         """Tasks of an old deployment that are not RUNNING serve nobody."""
-        self._take(self.scale_in, self.census.old.pending, running=False)
+        self._take(self.scale_in, oldest(self.census.old.pending), running=False)
 
     def _stop_surplus(self) -> None:
         """Stop new tasks beyond the desired count: the least useful, then the youngest."""
@@ -86,8 +86,8 @@ class _Plan:
         extra = new.hopeful - self.desired
         if extra <= 0:
             return
-        pending = _youngest(new.pending)[:extra]
-        waiting = _youngest(new.waiting)[: extra - len(pending)]
+        pending = youngest(new.pending)[:extra]
+        waiting = youngest(new.waiting)[: extra - len(pending)]
         healthy = crowded(new.healthy, extra - len(pending) - len(waiting))
         self._take(self.scale_in, pending, running=False)
         self._take(self.scale_in, waiting)
@@ -99,7 +99,7 @@ class _Plan:
         budget = 1 if missing > 0 else 0
         if new.size > self.desired or self.healthy >= self.desired:
             budget = len(new.unhealthy)
-        return self._take(self.replace, _oldest(new.unhealthy)[: self._spare(budget)])
+        return self._take(self.replace, oldest(new.unhealthy)[: self._spare(budget)])
 
     def _stop_old(self, missing: int) -> None:
         """Stop old tasks that new ones have replaced, or that are in the way of new ones.
@@ -107,12 +107,12 @@ class _Plan:
         Full service comes first: the minimum is used up only where nothing could start else.
         """
         old = self.census.old
-        weak = [*_oldest(old.unhealthy), *_oldest(old.waiting)]
+        weak = [*oldest(old.unhealthy), *oldest(old.waiting)]
         budget = len(weak) if self.healthy >= self.desired else max(0, missing)
         missing -= self._take(self.scale_in, weak[: self._spare(budget)])
         surplus = self.healthy - self.desired
         in_the_way = min(missing, self.healthy - self.lower)
-        chosen = _oldest(old.healthy)[: max(0, surplus, in_the_way)]
+        chosen = oldest(old.healthy)[: max(0, surplus, in_the_way)]
         self._take(self.scale_in, chosen, healthy=True)
 
     def _spare(self, wanted: int) -> int:
@@ -136,7 +136,7 @@ class _Plan:
 
 def crowded(tasks: Iterable[Task], count: int) -> list[Task]:
     """Return `count` tasks to stop: of the fullest zone, the fullest instance, the youngest."""
-    left = _youngest(tasks)
+    left = youngest(tasks)
     zones = Counter(task.zone for task in left)
     instances = Counter(task.instance for task in left)
     order: list[Task] = []
@@ -149,9 +149,11 @@ def crowded(tasks: Iterable[Task], count: int) -> list[Task]:
     return order
 
 
-def _oldest(tasks: Iterable[Task]) -> list[Task]:
+def oldest(tasks: Iterable[Task]) -> list[Task]:
+    """Return tasks in the order to stop them where all are worth the same."""
     return sorted(tasks, key=lambda task: (task.created_at, task.id))
 
 
-def _youngest(tasks: Iterable[Task]) -> list[Task]:
+def youngest(tasks: Iterable[Task]) -> list[Task]:
+    """Return tasks in the order to stop them where those that have proved themselves stay."""
     return sorted(tasks, key=lambda task: (-task.created_at, task.id))

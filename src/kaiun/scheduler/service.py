@@ -39,7 +39,7 @@ def reconcile(service: ServiceState, tasks: Sequence[Task], now: float) -> list[
     """Return the actions of this tick, in the order in which they are to be carried out.
 
     `tasks` are all tasks of the service that are not both STOPPED and settled. Carry the
-    actions out, store `transition.apply(service, actions, now)`, in one transaction.
+    actions out and store `transition.apply(service, actions, now)`, in one transaction.
     """
     census = take(service, tasks, now)
     if service.status is not _ACTIVE:
@@ -55,7 +55,10 @@ def reconcile(service: ServiceState, tasks: Sequence[Task], now: float) -> list[
 
 
 def unplaced(service: ServiceState, deployment_id: str, now: float) -> list[Action]:
-    """Return the actions that follow when no container instance had room for a task."""
+    """Return the actions that follow when no container instance had room for a task.
+
+    `service` is the one that `apply` returned for the actions with the StartTasks.
+    """
     if service.primary.id != deployment_id:
         return []
     return breaker.unplaced(service, now)
@@ -105,10 +108,9 @@ def _account(service: ServiceState, census: Census, now: float) -> list[Action]:
 def _roll(service: ServiceState, census: Census, now: float) -> list[Action]:
     moves = rolling.moves(service, census, now)
     primary = service.primary
-    actions: list[Action] = []
+    actions = _report(service, census)
     if moves.start:
         actions.append(StartTasks(primary.id, moves.start))
-    actions += _report(service, census)
     actions += _stop(service, moves)
     if moves.replace:
         actions += breaker.count(service, len(moves.replace), now)
@@ -212,7 +214,8 @@ def _drain(service: ServiceState, census: Census) -> list[Action]:
     groups = (census.new, census.old)
     tasks = [t for g in groups for t in (*g.pending, *g.waiting, *g.unhealthy, *g.healthy)]
     actions: list[Action] = [SettleTask(task.id) for task in census.ended]
-    actions += _stop(service, rolling.Moves(0, tuple(tasks), (), blocked=False))
+    everything = rolling.Moves(0, tuple(rolling.oldest(tasks)), (), blocked=False)
+    actions += _stop(service, everything)
     if not tasks and not census.stopping:
         actions.append(SetServiceStatus(ServiceStatus.INACTIVE))
     return actions
