@@ -1,0 +1,173 @@
+"""Images of containers: there already, pulled, or (the pause image) made on the spot."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import aiodocker
+import aiohttp
+
+from kaiun.engine.runtime import docker_pause
+from kaiun.engine.runtime.base import RuntimeFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Json = dict[str, Any]
+
+_LOOPBACK = ("localhost", "127.", "[::1]")
+_HUB = "https://index.docker.io/v1/"
+
+
+def registry_of(image: str) -> str | None:
+    """Return the host part of an image reference; None for Docker Hub's."""
+    first, slash, _ = image.partition("/")
+    return first if slash and ("." in first or ":" in first or first == "localhost") else None
+
+
+def is_loopback(registry: str | None) -> bool:
+    return registry is not None and registry.startswith(_LOOPBACK)
+
+
+async def ensure(docker: aiodocker.Docker, image: str) -> str | None:
+    """Make sure of the image and return its repository digest, where it has one.
+
+    A digest is pulled only if missing. A tag is pulled anew from a registry on loopback, where
+    that costs nothing, and otherwise only if missing. What cannot be pulled but is there is
+    taken. Raises RuntimeFailure (CannotPullContainerError).
+    """
+    found = await _inspect(docker, image)
+    fresh = "@" not in image and is_loopback(registry_of(image))
+    if found is None or fresh:
+        try:
+            await pull(docker, image)
+            found = await _inspect(docker, image)
+        except RuntimeFailure:
+            if found is None:
+                raise
+    return _digest(found or {}, image)
+
+
+async def pull(docker: aiodocker.Docker, image: str) -> None:
+    """Raises RuntimeFailure with the text that ECS has for it."""
+    registry = registry_of(image)
+    auth = None if is_loopback(registry) else await credentials(registry)
+    headers = {"X-Registry-Auth": auth} if auth else {}
+    params = {"fromImage": image}
+    if "@" not in image and ":" not in image.rpartition("/")[2]:
+        params["tag"] = "latest"
+    try:
+        async with docker._query("images/create", "POST", params=params, headers=headers) as answer:
+            async for line in answer.content:
+                problem = json.loads(line).get("error")
+                if problem:
+                    raise _cannot_pull(problem)
+    except aiodocker.DockerError as error:
+        raise _cannot_pull(error.message) from error
+    except aiohttp.ClientError as error:
+        raise _cannot_pull(str(error)) from error
+
+
+async def ensure_pause(docker: aiodocker.Docker) -> str:
+    """Return the reference of the pause image, imported if it is missing."""
+    architecture = str((await docker.version())["Arch"])
+    if architecture not in docker_pause.architectures():
+        raise RuntimeFailure(
+            "ResourceInitializationError", f"no pause program for the architecture {architecture}"
+        )
+    repository, tag = docker_pause.reference(architecture)
+    if await _inspect(docker, f"{repository}:{tag}") is None:
+        await _import(docker, repository, tag, docker_pause.archive(architecture))
+    return f"{repository}:{tag}"
+
+
+async def _import(docker: aiodocker.Docker, repository: str, tag: str, archive: bytes) -> None:
+    params = {"fromSrc": "-", "repo": repository, "tag": tag, "changes": 'ENTRYPOINT ["/pause"]'}
+    headers = {"Content-Type": "application/x-tar"}
+    async with docker._query(
+        "images/create", "POST", params=params, data=archive, headers=headers
+    ) as answer:
+        text = await answer.text()
+    if '"error"' in text:
+        raise RuntimeFailure("ResourceInitializationError", f"cannot make the pause image: {text}")
+
+
+async def _inspect(docker: aiodocker.Docker, image: str) -> Json | None:
+    try:
+        return await docker.images.inspect(image)
+    except aiodocker.DockerError as error:
+        if error.status == 404:
+            return None
+        raise RuntimeFailure("CannotPullContainerError", daemon_said(error.message)) from error
+
+
+def _digest(inspected: Json, image: str) -> str | None:
+    pinned = image.partition("@")[2]
+    if pinned:
+        return pinned
+    digests: list[str] = inspected.get("RepoDigests") or []
+    return digests[0].partition("@")[2] if digests else None
+
+
+def daemon_said(message: str) -> str:
+    return f"Error response from daemon: {message}"
+
+
+def _cannot_pull(message: str) -> RuntimeFailure:
+    return RuntimeFailure("CannotPullContainerError", daemon_said(message))
+
+
+async def credentials(registry: str | None) -> str | None:
+    """Return the X-Registry-Auth of a registry from the Docker client's own configuration."""
+    folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    try:
+        config: Json = json.loads((folder / "config.json").read_text())
+    except (OSError, ValueError):
+        return None
+    server = registry or _HUB
+    helper = config.get("credHelpers", {}).get(server) or config.get("credsStore")
+    found = await _from_helper(helper, server) if helper else _from_file(config, server)
+    if found is None:
+        return None
+    return base64.urlsafe_b64encode(json.dumps(found).encode()).decode()
+
+
+def _from_file(config: Json, server: str) -> Mapping[str, str] | None:
+    entries: Json = config.get("auths", {})
+    entry: Json = entries.get(server) or entries.get(f"https://{server}") or {}
+    if entry.get("identitytoken"):
+        return {"identitytoken": entry["identitytoken"], "serveraddress": server}
+    if not entry.get("auth"):
+        return None
+    user, _, password = base64.b64decode(entry["auth"]).decode().partition(":")
+    return {"username": user, "password": password.rstrip("\0"), "serveraddress": server}
+
+
+async def _from_helper(helper: str, server: str) -> Mapping[str, str] | None:
+    """Ask `docker-credential-HELPER get`, as the Docker client does."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            f"docker-credential-{helper}",
+            "get",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+    except OSError:
+        return None
+    output, _ = await process.communicate(server.encode())
+    if process.returncode:
+        return None
+    answer: dict[str, str] = json.loads(output)
+    if answer["Username"] == "<token>":
+        return {"identitytoken": answer["Secret"], "serveraddress": server}
+    return {
+        "username": answer["Username"],
+        "password": answer["Secret"],
+        "serveraddress": server,
+    }

@@ -1,0 +1,187 @@
+"""Follow what containers write, through the logs endpoint of the Docker Engine API.
+
+Where a container was left off is kept in one small file for each, rewritten after every batch
+that the sink has taken. It outlives `kill -9` of the engine, so that the next one goes on from
+there: the only lines that can come twice are those of a batch that the sink was taking at that
+moment, and none is lost that the sink had taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import struct
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import aiodocker
+import aiohttp
+
+from kaiun.engine.runtime.base import LogLine, Sink
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+_STREAMS: Final = {1: "stdout", 2: "stderr"}
+_LONGEST: Final = 256 * 1024  # bytes of one event, as CloudWatch Logs has it
+_RETRY_S: Final = 0.5
+
+
+@dataclass(slots=True)
+class Position:
+    """Where to go on: so many messages of this nanosecond have been read."""
+
+    stamp: str = ""
+    count: int = 0
+    done: bool = False
+
+    def advance(self, stamp: str) -> None:
+        self.count = self.count + 1 if stamp == self.stamp else 1
+        self.stamp = stamp
+
+
+@dataclass(slots=True)
+class Positions:
+    """The positions of all containers, as files named by container id in one folder."""
+
+    folder: Path
+
+    def load(self, container_id: str) -> Position:
+        try:
+            stamp, count, done = (self.folder / container_id).read_text().split(",")
+            return Position(stamp, int(count), done == "1")
+        except (OSError, ValueError):
+            return Position()
+
+    def save(self, container_id: str, position: Position) -> None:
+        text = f"{position.stamp},{position.count},{int(position.done)}"
+        (self.folder / container_id).write_text(text.ljust(48))
+
+    def forget(self, container_id: str) -> None:
+        (self.folder / container_id).unlink(missing_ok=True)
+
+    def keep_only(self, container_ids: set[str]) -> None:
+        for path in self.folder.iterdir():
+            if path.name not in container_ids:
+                path.unlink(missing_ok=True)
+
+
+@dataclass(slots=True)
+class Follower:
+    """Reads one container's log to its end, and tells the sink."""
+
+    docker: aiodocker.Docker
+    container_id: str
+    task_id: str
+    name: str
+    tty: bool
+    positions: Positions
+    sink: Sink
+    _partial: dict[str, tuple[str, list[bytes]]] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """Return when the container has stopped and all it wrote was handed over, or is gone."""
+        position = self.positions.load(self.container_id)
+        while not position.done:
+            try:
+                await self._follow(position)
+                position.done = True
+            except aiodocker.DockerError as error:
+                if error.status == 404:
+                    return
+                await asyncio.sleep(_RETRY_S)
+            except (aiohttp.ClientError, OSError):
+                await asyncio.sleep(_RETRY_S)
+        with contextlib.suppress(OSError):
+            self.positions.save(self.container_id, position)
+
+    async def _follow(self, position: Position) -> None:
+        params: dict[str, str | int] = {"follow": 1, "stdout": 1, "stderr": 1, "timestamps": 1}
+        skip = 0
+        if position.stamp:
+            params["since"] = _since(position.stamp)
+            skip = position.count
+        self._partial.clear()
+        resumed_at = position.stamp
+        path = f"containers/{self.container_id}/logs"
+        async with self.docker._query(path, params=params) as answer:
+            decode = _raw(answer.content) if self.tty else _frames(answer.content)
+            async for batch in decode:
+                for stream, payload in batch:
+                    stamp, message = _split(payload)
+                    if skip and stamp == resumed_at:
+                        skip -= 1
+                        continue
+                    self._take(stream, stamp, message, position)
+                if position.stamp:
+                    self.positions.save(self.container_id, position)
+        await self._check_stopped()
+
+    async def _check_stopped(self) -> None:
+        """The stream ends when the container stops, but also when dockerd does."""
+        state = (await self.docker.containers.container(self.container_id).show())["State"]
+        if state["Running"]:
+            raise aiohttp.ClientConnectionError("the log stream ended early")
+
+    def _take(self, stream: str, stamp: str, message: bytes, position: Position) -> None:
+        """Join the 16 KiB pieces that Docker cuts long lines into: all but the last lack \\n."""
+        first, pieces = self._partial.pop(stream, (stamp, []))
+        pieces.append(message)
+        position.advance(stamp)
+        if not message.endswith(b"\n") and sum(map(len, pieces)) < _LONGEST:
+            self._partial[stream] = (first, pieces)
+            return
+        text = b"".join(pieces).rstrip(b"\r\n").decode(errors="replace")
+        self.sink(LogLine(self.task_id, self.name, _milliseconds(first), text, stream))
+
+
+async def _frames(content: aiohttp.StreamReader) -> AsyncIterator[list[tuple[str, bytes]]]:
+    """Take the multiplexed stream apart: stream type, three zeros, length, payload."""
+    buffer = bytearray()
+    async for chunk in content.iter_any():
+        buffer += chunk
+        batch = list(_whole_frames(buffer))
+        if batch:
+            yield batch
+
+
+def _whole_frames(buffer: bytearray) -> Iterator[tuple[str, bytes]]:
+    start = 0
+    while len(buffer) - start >= 8:
+        kind, length = struct.unpack_from(">BxxxI", buffer, start)
+        if len(buffer) - start - 8 < length:
+            break
+        yield _STREAMS.get(kind, "stdout"), bytes(buffer[start + 8 : start + 8 + length])
+        start += 8 + length
+    del buffer[:start]
+
+
+async def _raw(content: aiohttp.StreamReader) -> AsyncIterator[list[tuple[str, bytes]]]:
+    """A terminal's log comes without frames: one line is one message."""
+    buffer = b""
+    async for chunk in content.iter_any():
+        *lines, buffer = (buffer + chunk).split(b"\n")
+        if lines:
+            yield [("stdout", line + b"\n") for line in lines]
+    if buffer:
+        yield [("stdout", buffer)]
+
+
+def _split(payload: bytes) -> tuple[str, bytes]:
+    stamp, _, message = payload.partition(b" ")
+    return stamp.decode(errors="replace"), message
+
+
+def _whole_seconds(stamp: str) -> int:
+    return int(datetime.fromisoformat(stamp[:19]).replace(tzinfo=UTC).timestamp())
+
+
+def _since(stamp: str) -> str:
+    """Return `since` as Docker reads it: seconds and nanoseconds, inclusive."""
+    return f"{_whole_seconds(stamp)}.{stamp[20:29]}"
+
+
+def _milliseconds(stamp: str) -> int:
+    return _whole_seconds(stamp) * 1000 + int(stamp[20:23])
