@@ -20,7 +20,9 @@ from kaiun.image.reference import HUB
 
 _HUB_KEY = "https://index.docker.io/v1/"
 _HELPER_TIMEOUT_S = 20
-_ECR_HOST = re.compile(r"\d{12}\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(?:amazonaws\.com|on\.aws).*")
+_ECR_HOST = re.compile(
+    r"\d{12}\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|on\.aws|on\.amazonwebservices\.com\.cn)"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,9 @@ _READ_S = 30.0
 _PAUSES_S = (0.2, 0.6, 1.8)  # before the second, third and fourth attempt
 _LONGEST_PAUSE_S = 10.0  # a Retry-After beyond it is cut
 # Followed without the Authorization header where they lead to another host.
-_ONLY_REDIRECTS = urllib3.Retry(connect=0, read=0, status=0, other=0, redirect=3)
+_ONLY_REDIRECTS = urllib3.Retry(
+    connect=0, read=0, status=0, other=0, redirect=3, respect_retry_after_header=False
+)
 _CERTIFICATES = Path("/etc/docker/certs.d")
 
 
@@ -46,37 +48,37 @@ class Transport:
 
         Raises ImageError when no answer came at all.
         """
+        host = urlsplit(url).netloc
         for wait_s in self._pauses_s:
             try:
-                answer = self._once(method, url, headers, body)
-            except ImageError:
-                if is_loopback(urlsplit(url).netloc):
-                    raise
+                answer = self._once(host, method, url, headers, body)
+            except urllib3.exceptions.HTTPError as problem:
+                if is_loopback(host) or isinstance(_reason(problem), urllib3.exceptions.SSLError):
+                    raise _unreachable(host, problem) from problem
                 self._pause(wait_s)
                 continue
             if answer.status not in RETRIED:
                 return answer
             self._pause(_retry_after(answer, wait_s))
-        return self._once(method, url, headers, body)
+        try:
+            return self._once(host, method, url, headers, body)
+        except urllib3.exceptions.HTTPError as problem:
+            raise _unreachable(host, problem) from problem
 
     def _once(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+        self, host: str, method: str, url: str, headers: Mapping[str, str], body: bytes | None
     ) -> urllib3.BaseHTTPResponse:
-        host = urlsplit(url).netloc
-        try:
-            return _pool(host).request(
-                method,
-                url,
-                headers=dict(headers),
-                body=body,
-                retries=_ONLY_REDIRECTS,
-                timeout=self._timeout,
-            )
-        except urllib3.exceptions.HTTPError as problem:
-            reason = (
-                problem.reason if isinstance(problem, urllib3.exceptions.MaxRetryError) else problem
-            )
-            raise _unreachable(host, reason or problem) from problem
+        pool = _pool(host)
+        given = dict(headers)
+        return pool.request(
+            method, url, headers=given, body=body, retries=_ONLY_REDIRECTS, timeout=self._timeout
+        )
+
+
+def _reason(problem: Exception) -> Exception:
+    if isinstance(problem, urllib3.exceptions.MaxRetryError):
+        return problem.reason or problem
+    return problem
 
 
 def _retry_after(answer: urllib3.BaseHTTPResponse, otherwise_s: float) -> float:
@@ -109,11 +111,12 @@ def _trust(host: str) -> ssl.SSLContext:
 
 
 def _unreachable(host: str, problem: Exception) -> ImageError:
+    reason = _reason(problem)
     if is_loopback(host):
         hint = "the local ECS runs a registry: kaiun local up"
-    elif isinstance(problem, urllib3.exceptions.SSLError):
+    elif isinstance(reason, urllib3.exceptions.SSLError):
         hint = f"kaiun speaks https to it; a private CA belongs in {_CERTIFICATES / host}/ca.crt"
     else:
         hint = "is the name right, and the network up?"
-    said = str(problem).rpartition(": ")[2] or type(problem).__name__
+    said = str(reason).rpartition(": ")[2] or type(reason).__name__
     return ImageError("the registry does not answer", where=host, hint=hint, detail=[said])
