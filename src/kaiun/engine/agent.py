@@ -1,0 +1,344 @@
+"""Make tasks real: step each through its lifecycle and carry out what that asks for.
+
+Everything here can be derived again from the store and the runtime. A command that is under way is
+not given twice; one that was lost with a killed engine comes again from the next step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from kaiun.engine import spec
+from kaiun.engine.operations.placing import release
+from kaiun.engine.operations.tasks import touch
+from kaiun.engine.runtime.base import (
+    ContainerStatus,
+    Observation,
+    Runtime,
+    RuntimeFailure,
+    TaskSpec,
+)
+from kaiun.engine.store import Doc
+from kaiun.engine.targets import Targets
+from kaiun.engine.views import targets_of
+from kaiun.engine.world import World
+from kaiun.scheduler import lifecycle, view
+from kaiun.scheduler.model import Health, StopCode, TaskStatus
+
+if TYPE_CHECKING:
+    from kaiun.engine.secrets import Resolve
+
+log = logging.getLogger(__name__)
+
+STOPPED_KEPT_S = 3600.0
+RETRY_S = 1.0
+_SHOWN = {"CREATED": "PENDING", "RUNNING": "RUNNING", "EXITED": "STOPPED", "GONE": "STOPPED"}
+
+
+class Agent:
+    """Steps tasks and runs their commands."""
+
+    def __init__(self, world: World, runtime: Runtime, targets: Targets, resolve: Resolve) -> None:
+        self._world = world
+        self._runtime = runtime
+        self._targets = targets
+        self._resolve = resolve
+        self._under_way: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._ready: list[tuple[tuple[str, str], Callable[[], Awaitable[None]]]] = []
+        self._specs: dict[str, TaskSpec] = {}
+        self.by_runtime_id: dict[str, tuple[str, str]] = {}
+        self.on_new_container: Callable[[str], None] = lambda _runtime_id: None
+
+    def observe(self, seen: Observation) -> None:
+        """Take note of what is true of a container now."""
+        known = seen.runtime_id in self.by_runtime_id
+        self.by_runtime_id[seen.runtime_id] = (seen.task_id, seen.name)
+        task = self._world.tasks.get(seen.task_id)
+        if task is None or task["lastStatus"] == "STOPPED":
+            return
+        own = task["_"]["containers"].setdefault(seen.name, {})
+        before = dict(own)
+        if own.get("status") in ("EXITED", "GONE") and seen.status is ContainerStatus.GONE:
+            return
+        own["status"] = seen.status.value
+        own["runtime_id"] = seen.runtime_id
+        for name in ("exit_code", "reason", "started_at", "image_digest", "address"):
+            if (value := getattr(seen, name)) is not None:
+                own[name] = value
+        if seen.ports:
+            own["ports"] = [
+                [p.container_port, p.host_port, p.bind_ip, p.protocol] for p in seen.ports
+            ]
+        own["health"] = seen.health
+        if own != before:
+            self._show_container(task, seen.name)
+            touch(self._world, task)
+            self._world.wake_task(seen.task_id)
+        if not known:
+            self.on_new_container(seen.runtime_id)
+
+    def _show_container(self, task: Doc, name: str) -> None:
+        own = task["_"]["containers"][name]
+        shown = next(c for c in task["containers"] if c["name"] == name)
+        shown["lastStatus"] = _SHOWN.get(own.get("status", ""), "PENDING")
+        if own.get("failure"):
+            shown["lastStatus"], shown["reason"] = "STOPPED", own["failure"]
+        pairs = (
+            ("runtimeId", "runtime_id"),
+            ("imageDigest", "image_digest"),
+            ("exitCode", "exit_code"),
+            ("reason", "reason"),
+        )
+        for face, inner in pairs:
+            if own.get(inner) is not None:
+                shown[face] = own[inner]
+        shown["healthStatus"] = own.get("health", "UNKNOWN")
+        shown["networkBindings"] = [
+            {"bindIP": ip, "containerPort": c, "hostPort": h, "protocol": protocol}
+            for c, h, ip, protocol in own.get("ports", ())
+        ]
+        if task["attachments"] and own.get("address"):
+            _show_address(task, shown, own["address"])
+
+    def lost(self, seen: set[tuple[str, str]]) -> None:
+        """Mark as GONE every container that ran before and that the runtime did not show."""
+        for task in self._world.tasks.values():
+            if task["lastStatus"] == "STOPPED":
+                continue
+            for name, own in task["_"]["containers"].items():
+                alive = own.get("status") in ("RUNNING", "CREATED")
+                if alive and (task["_"]["id"], name) not in seen:
+                    own["status"] = "GONE"
+                    self._show_container(task, name)
+                    touch(self._world, task)
+            self._world.wake_task(task["_"]["id"])
+
+    def step(self, task_id: str) -> float | None:
+        """Bring one task as far as it goes; return when to look again though nothing happens."""
+        task = self._world.tasks.get(task_id)
+        if task is None or task["lastStatus"] == "STOPPED":
+            return None
+        while True:
+            before = task["lastStatus"]
+            result = lifecycle.step(self._view(task), self._world.now())
+            self._apply(task, result)
+            for command in result.commands:
+                self._give(task, command)
+            if result.last_status.value == before or result.last_status is TaskStatus.STOPPED:
+                return result.wake_at
+
+    def _definition(self, task: Doc) -> Doc:
+        return self._world.task_definitions[task["taskDefinitionArn"]]
+
+    def _view(self, task: Doc) -> view.TaskView:
+        own = task["_"]
+        code = task.get("stopCode")
+        return view.TaskView(
+            id=own["id"],
+            containers=tuple(
+                _container_view(c, own["containers"].get(c["name"], {}))
+                for c in self._definition(task)["containerDefinitions"]
+            ),
+            last_status=TaskStatus(task["lastStatus"]),
+            desired_status=TaskStatus(task["desiredStatus"]),
+            prepared=own["prepared"],
+            failure=own["failure"],
+            target_groups=len(own["load_balancers"]),
+            targets=targets_of(self._world, task),
+            removed=own["removed"],
+            stop_code=StopCode(code) if code else None,
+            stopped_reason=task.get("stoppedReason", ""),
+        )
+
+    def _apply(self, task: Doc, result: view.Step) -> None:
+        face: dict[str, Any] = {
+            "lastStatus": result.last_status.value,
+            "desiredStatus": result.desired_status.value,
+            "healthStatus": result.health.value,
+        }
+        if result.stop_code:
+            face |= {"stopCode": result.stop_code.value, "stoppedReason": result.stopped_reason}
+        if all(task.get(name) == value for name, value in face.items()):
+            return
+        before = task["lastStatus"]
+        now = self._world.now()
+        task |= face
+        if face["desiredStatus"] == "STOPPED":
+            task.setdefault("stoppingAt", now)
+        if face["lastStatus"] != before:
+            self._note_time(task, now)
+        touch(self._world, task)
+        if service := task["_"]["service"]:
+            self._world.wake_service(service)
+
+    def _note_time(self, task: Doc, now: float) -> None:
+        status = task["lastStatus"]
+        if status == "RUNNING":
+            task.setdefault("startedAt", now)
+            for attachment in task["attachments"]:
+                attachment["status"] = "ATTACHED"
+        elif status == "DEPROVISIONING":
+            task.setdefault("executionStoppedAt", now)
+        elif status == "STOPPED":
+            task.setdefault("executionStoppedAt", now)
+            task["stoppedAt"] = now
+            self._finish(task)
+
+    def _finish(self, task: Doc) -> None:
+        for container in task["containers"]:
+            container["lastStatus"] = "STOPPED"
+        for attachment in task["attachments"]:
+            attachment["status"] = "DELETED"
+        release(self._world, task)
+        self._specs.pop(task["_"]["id"], None)
+        for own in task["_"]["containers"].values():
+            self.by_runtime_id.pop(own.get("runtime_id", ""), None)
+
+    def _give(self, task: Doc, command: view.Command) -> None:
+        """Take a command; those for the runtime are run after the commit."""
+        task_id = task["_"]["id"]
+        match command:
+            case view.RegisterTargets():
+                self._targets.register_task(task)
+            case view.DeregisterTargets():
+                self._targets.deregister_task(task)
+            case view.Prepare():
+                task.setdefault("pullStartedAt", self._world.now())
+                self._queue(task_id, "prepare", lambda: self._prepare(task))
+            case view.StartContainer(name):
+                self._queue(task_id, f"start {name}", lambda: self._start(task, name))
+            case view.StopContainer(name, timeout_s):
+                self._queue(
+                    task_id, f"stop {name}", lambda: self._runtime.stop(task_id, name, timeout_s)
+                )
+            case view.Remove():
+                self._queue(task_id, "remove", lambda: self._remove(task))
+
+    def _queue(self, task_id: str, what: str, run: Callable[[], Awaitable[None]]) -> None:
+        key = (task_id, what)
+        if key not in self._under_way and all(key != waiting for waiting, _ in self._ready):
+            self._ready.append((key, run))
+
+    def run_commands(self) -> None:
+        """Start what was queued; called once the state that it follows from is committed."""
+        ready, self._ready = self._ready, []
+        for key, run in ready:
+            self._under_way[key] = asyncio.create_task(self._guard(key, run))
+
+    async def _guard(self, key: tuple[str, str], run: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await run()
+        except Exception:
+            log.exception("task %s: %s failed, trying again", *key)
+            await asyncio.sleep(RETRY_S)
+        finally:
+            self._under_way.pop(key, None)
+            self._world.wake_task(key[0])
+
+    async def _spec(self, task: Doc) -> TaskSpec:
+        task_id = task["_"]["id"]
+        if task_id not in self._specs:
+            definition = self._definition(task)
+            names = spec.secret_names(definition)
+            values = await self._resolve(names) if names else {}
+            self._specs[task_id] = spec.render(task, definition, values)
+        return self._specs[task_id]
+
+    async def _prepare(self, task: Doc) -> None:
+        own = task["_"]
+        try:
+            await self._runtime.prepare(await self._spec(task))
+            own["prepared"] = True
+        except RuntimeFailure as failure:
+            own["failure"] = str(failure)
+        task["pullStoppedAt"] = self._world.now()
+        touch(self._world, task)
+
+    async def _start(self, task: Doc, name: str) -> None:
+        try:
+            seen = await self._runtime.start(await self._spec(task), name)
+        except RuntimeFailure as failure:
+            task["_"]["containers"].setdefault(name, {})["failure"] = str(failure)
+            self._show_container(task, name)
+            touch(self._world, task)
+            return
+        self.observe(seen)
+
+    async def _remove(self, task: Doc) -> None:
+        await self._runtime.remove(task["_"]["id"])
+        task["_"]["removed"] = True
+        touch(self._world, task)
+
+    async def remove_orphans(self) -> None:
+        """Remove what the runtime has of tasks that are unknown or STOPPED."""
+        for task_id in await self._runtime.tasks():
+            task = self._world.tasks.get(task_id)
+            if task is None or task["lastStatus"] == "STOPPED":
+                log.warning("removing containers of task %s, which nobody wants", task_id)
+                await self._runtime.remove(task_id)
+
+    async def stop_all(self, reason: str) -> None:
+        """Stop every task at once, without draining, because the engine itself goes down."""
+        live = [t for t in self._world.tasks.values() if t["lastStatus"] != "STOPPED"]
+        await self.cancel()
+        await asyncio.gather(*(self._stop_now(task, reason) for task in live))
+
+    async def _stop_now(self, task: Doc, reason: str) -> None:
+        task_id = task["_"]["id"]
+        try:
+            await asyncio.gather(
+                *(
+                    self._runtime.stop(
+                        task_id, c["name"], c.get("stopTimeout", spec.STOP_TIMEOUT_S)
+                    )
+                    for c in self._definition(task)["containerDefinitions"]
+                )
+            )
+            await self._runtime.remove(task_id)
+        except Exception:
+            log.exception("task %s does not stop", task_id)
+        self._targets.forget_task(task)
+        if task["desiredStatus"] == "RUNNING":
+            task |= {"desiredStatus": "STOPPED", "stopCode": "ServiceSchedulerInitiated"}
+            task["stoppedReason"] = reason
+        task["lastStatus"] = "STOPPED"
+        task.setdefault("stoppingAt", self._world.now())
+        self._note_time(task, self._world.now())
+        touch(self._world, task)
+
+    async def cancel(self) -> None:
+        """End all commands that are under way."""
+        tasks = list(self._under_way.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _show_address(task: Doc, shown: Doc, address: str) -> None:
+    attachment = task["attachments"][0]
+    shown["networkInterfaces"] = [{"attachmentId": attachment["id"], "privateIpv4Address": address}]
+    kept = [d for d in attachment["details"] if d["name"] != "privateIPv4Address"]
+    attachment["details"] = [*kept, {"name": "privateIPv4Address", "value": address}]
+
+
+def _container_view(definition: Doc, own: Doc) -> view.ContainerView:
+    return view.ContainerView(
+        name=definition["name"],
+        essential=definition["essential"],
+        depends_on=tuple(
+            view.Dependency(d["containerName"], view.Condition(d["condition"]))
+            for d in definition.get("dependsOn", ())
+        ),
+        start_timeout_s=definition.get("startTimeout"),
+        stop_timeout_s=spec.stop_timeout_s(definition),
+        has_health_check="healthCheck" in definition,
+        status=view.ContainerStatus(own.get("status", "ABSENT")),
+        exit_code=own.get("exit_code"),
+        reason=own.get("reason"),
+        failure=own.get("failure"),
+        health=Health(own.get("health", "UNKNOWN")),
+        started_at=own.get("started_at"),
+    )

@@ -1,0 +1,245 @@
+"""The loop: wakes when something was asked for, observed or is due, and brings all up to date.
+
+One turn steps the tasks that changed, reconciles the services that they belong to, commits, and
+only then starts the commands that follow. Nothing is polled: deadlines are timers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+
+from kaiun.engine import wiring
+from kaiun.engine.agent import STOPPED_KEPT_S, Agent
+from kaiun.engine.balancer.base import Balancer
+from kaiun.engine.operations.placing import Order, launch
+from kaiun.engine.operations.service_config import aliases
+from kaiun.engine.operations.tasks import stop
+from kaiun.engine.store import Doc
+from kaiun.engine.targets import Targets
+from kaiun.engine.views import add_event, show_state, task_view
+from kaiun.engine.world import World
+from kaiun.scheduler import events, service, transition
+from kaiun.scheduler.model import (
+    Action,
+    ConfirmTask,
+    Deployment,
+    Emit,
+    ServiceState,
+    SettleTask,
+    StartTasks,
+    StopTask,
+)
+
+log = logging.getLogger(__name__)
+
+PRUNE_EVERY_S = 60.0
+BALANCER_RETRY_S = 5.0
+_ROUNDS = 50
+
+
+class Core:
+    """Owns the turns."""
+
+    def __init__(self, world: World, agent: Agent, targets: Targets, balancer: Balancer) -> None:
+        self._world = world
+        self._agent = agent
+        self._targets = targets
+        self._balancer = balancer
+        self._wake = asyncio.Event()
+        self._task_due: dict[str, float] = {}
+        self._service_due: dict[str, float] = {}
+        self._prune_at = 0.0
+        self._applying: asyncio.Task[None] | None = None
+        world.alarm = self._wake.set
+
+    async def run(self) -> None:
+        """Turn until cancelled."""
+        world = self._world
+        world.dirty_services |= {
+            s["serviceArn"] for s in world.services.values() if s["status"] != "INACTIVE"
+        }
+        world.dirty_tasks |= {
+            t["_"]["id"] for t in world.tasks.values() if t["lastStatus"] != "STOPPED"
+        }
+        while True:
+            due = self._turn()
+            timeout = None if due is None else max(0.0, due - world.now())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), timeout)
+            self._wake.clear()
+
+    def _turn(self) -> float | None:
+        """Bring everything up to date; return when the next turn is due."""
+        world = self._world
+        now = world.now()
+        try:
+            self._collect_due(now)
+            drains = self._targets.turn()
+            for _ in range(_ROUNDS):
+                if not (world.dirty_tasks or world.dirty_services):
+                    break
+                self._step_tasks()
+                self._reconcile_services()
+            self._targets.tell()
+            self._prune(now)
+            world.logbook.flush()
+        finally:
+            world.store.commit()
+        self._agent.run_commands()
+        self._wire()
+        dues = [self._prune_at, *self._task_due.values(), *self._service_due.values()]
+        return min([*dues, drains] if drains is not None else dues)
+
+    def _collect_due(self, now: float) -> None:
+        for due, dirty in (
+            (self._task_due, self._world.dirty_tasks),
+            (self._service_due, self._world.dirty_services),
+        ):
+            for key in [k for k, at in due.items() if at <= now]:
+                del due[key]
+                dirty.add(key)
+
+    def _step_tasks(self) -> None:
+        dirty, self._world.dirty_tasks = self._world.dirty_tasks, set()
+        for task_id in dirty:
+            self._task_due.pop(task_id, None)
+            try:
+                due = self._agent.step(task_id)
+            except Exception:
+                log.exception("task %s cannot be stepped", task_id)
+                due = self._world.now() + 5.0
+            if due is not None:
+                self._task_due[task_id] = due
+            task = self._world.tasks.get(task_id)
+            if task is not None and task["_"]["service"]:
+                self._world.dirty_services.add(task["_"]["service"])
+
+    def _reconcile_services(self) -> None:
+        dirty, self._world.dirty_services = self._world.dirty_services, set()
+        for arn in dirty:
+            self._service_due.pop(arn, None)
+            if arn not in self._world.services:
+                continue
+            try:
+                due = self._reconcile(arn)
+            except Exception:
+                log.exception("service %s cannot be reconciled", arn)
+                due = self._world.now() + 5.0
+            if due is not None:
+                self._service_due[arn] = due
+
+    def _reconcile(self, arn: str) -> float | None:
+        world = self._world
+        now = world.now()
+        state = world.state(arn)
+        tasks = [task_view(world, t) for t in world.tasks_of(arn)]
+        actions = service.reconcile(state, tasks, now)
+        if actions:
+            state = self._carry_out(arn, state, actions, now)
+            world.put_state(arn, state)
+            world.dirty_services.add(arn)
+        show_state(world, arn)
+        return service.due(state, tasks, now)
+
+    def _carry_out(
+        self, arn: str, state: ServiceState, actions: Sequence[Action], now: float
+    ) -> ServiceState:
+        world = self._world
+        state = transition.apply(state, actions, now)
+        doc = world.services[arn]
+        for action in actions:
+            match action:
+                case StartTasks(deployment_id, count):
+                    state = self._start_tasks(doc, state, deployment_id, count)
+                case StopTask(task_id, reason, stop_code):
+                    stop(world, world.tasks[task_id], code=stop_code.value, reason=reason)
+                case ConfirmTask(task_id):
+                    world.tasks[task_id]["_"]["was_healthy"] = True
+                    world.tasks.touch(task_id)
+                case SettleTask(task_id):
+                    world.settle(world.tasks[task_id])
+                case Emit(text):
+                    add_event(world, doc, text)
+                case _:
+                    pass
+        return state
+
+    def _start_tasks(
+        self, doc: Doc, state: ServiceState, deployment_id: str, count: int
+    ) -> ServiceState:
+        world = self._world
+        deployment = next(d for d in state.deployments if d.id == deployment_id)
+        made, failures = launch(world, _order(world, doc, deployment), count)
+        if made:
+            text = events.started(doc["serviceName"], [t["_"]["id"] for t in made])
+            add_event(world, doc, text)
+        if not failures:
+            return state
+        now = world.now()
+        actions = service.unplaced(state, deployment_id, now)
+        for action in actions:
+            if isinstance(action, Emit):
+                add_event(world, doc, action.text)
+        return transition.apply(state, actions, now)
+
+    def _wire(self) -> None:
+        """Have the balancer brought up to date, one application at a time."""
+        if self._applying is None and self._targets.wired < self._targets.version:
+            self._applying = asyncio.create_task(self._apply_wiring())
+            self._world.wiring_dirty = False
+
+    async def _apply_wiring(self) -> None:
+        version = self._targets.version
+        try:
+            await self._balancer.apply(wiring.build(self._world))
+        except Exception:
+            log.exception("the balancer cannot be set up")
+            asyncio.get_running_loop().call_later(BALANCER_RETRY_S, self._targets.rewire)
+        finally:
+            self._targets.wired = version
+            self._applying = None
+            self._world.alarm()
+
+    def _prune(self, now: float) -> None:
+        """Forget tasks that stopped an hour ago."""
+        if now < self._prune_at:
+            return
+        self._prune_at = now + PRUNE_EVERY_S
+        for task in self._world.tasks.values():
+            if task["lastStatus"] == "STOPPED" and now - task["stoppedAt"] > STOPPED_KEPT_S:
+                if task["_"]["service"] and not task["_"]["settled"]:
+                    continue
+                del self._world.tasks[task["_"]["id"]]
+
+
+def _order(world: World, doc: Doc, deployment: Deployment) -> Order:
+    """Return the order for tasks of a deployment."""
+    definition = world.task_definitions[deployment.task_definition]
+    members = doc["_"]["deployments"][deployment.id]
+    revision = world.revisions[doc["_"]["revisions"][deployment.id]]
+    strategy = members.get("capacityProviderStrategy")
+    tags: list[Doc] = []
+    if doc["propagateTags"] == "SERVICE":
+        tags = list(doc["tags"])
+    elif doc["propagateTags"] == "TASK_DEFINITION":
+        tags = list(definition["_"]["tags"])
+    return Order(
+        cluster=doc["clusterArn"],
+        definition=definition,
+        group=f"service:{doc['serviceName']}",
+        launch_type=members.get("launchType", "FARGATE" if strategy else "EC2"),
+        started_by=deployment.id,
+        service=doc["serviceArn"],
+        deployment=deployment.id,
+        network=members.get("networkConfiguration", {}).get("awsvpcConfiguration"),
+        tags=tags,
+        execute_command=doc["enableExecuteCommand"],
+        capacity_provider=strategy[0]["capacityProvider"] if strategy else None,
+        aliases=aliases(members),
+        constraints=doc["placementConstraints"],
+        strategies=doc["placementStrategy"],
+        load_balancers=revision["loadBalancers"],
+    )

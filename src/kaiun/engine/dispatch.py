@@ -1,0 +1,163 @@
+"""From a verified request of a service that lives here to its answer, in the protocol's form."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from kaiun.engine.protocol import model as models
+from kaiun.engine.protocol import query
+from kaiun.engine.protocol.errors import ApiError
+from kaiun.engine.protocol.validate import Validator, WrongType
+from kaiun.engine.world import World
+
+log = logging.getLogger(__name__)
+
+Params = dict[str, Any]
+Handler = Callable[[World, Params], Params | bytes]
+H = TypeVar("H", bound=Handler)
+HANDLERS: dict[tuple[str, str], Handler] = {}
+
+_NOT_HERE = {
+    "ecs": "UnsupportedFeatureException",
+    "elasticloadbalancing": "OperationNotPermitted",
+    "logs": "InvalidOperationException",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    content_type: str
+    body: bytes
+
+
+def operation(service: str, name: str) -> Callable[[H], H]:
+    """Register the handler of one operation. It returns a document, or JSON ready to send."""
+
+    def register(handler: H) -> H:
+        HANDLERS[service, name] = handler
+        return handler
+
+    return register
+
+
+@lru_cache
+def validator(service: str) -> Validator:
+    return Validator(models.load(service))
+
+
+def answer_json(world: World, service: str, target: str, body: bytes, request_id: str) -> Answer:
+    """Answer an awsJson 1.1 request; `target` is the X-Amz-Target header."""
+    del request_id
+    try:
+        _, _, name = target.partition(".")
+        if name not in models.load(service).operations:
+            raise ApiError("UnknownOperationException", f"Operation {name or target!r} is unknown.")
+        return Answer(200, _JSON, _as_bytes(_run(world, service, name, _read_json(body))))
+    except ApiError as error:
+        return json_error(error)
+
+
+_JSON = "application/x-amz-json-1.1"
+_XML = "text/xml"
+
+
+def json_error(error: ApiError) -> Answer:
+    body = {"__type": error.code, "message": error.message, **error.fields}
+    return Answer(error.status, _JSON, json.dumps(body).encode())
+
+
+def _as_bytes(result: Params | bytes) -> bytes:
+    return (
+        result if isinstance(result, bytes) else json.dumps(result, separators=(",", ":")).encode()
+    )
+
+
+def _read_json(body: bytes) -> Any:
+    try:
+        return json.loads(body) if body else {}
+    except (ValueError, RecursionError):
+        raise ApiError("SerializationException", "The request body is not JSON.") from None
+
+
+def answer_query(
+    world: World, service: str, query_string: str, body: bytes, request_id: str
+) -> Answer:
+    """Answer a query-protocol request: parameters in the body, or in the URL of a GET."""
+    model = models.load(service)
+    try:
+        form = _read_form(body or query_string.encode())
+        name = form.pop("Action", "")
+        form.pop("Version", None)
+        if name not in model.operations:
+            raise ApiError("InvalidAction", f"The action {name} is not valid for this endpoint.")
+        result = _run(world, service, name, _parse_form(model, name, form))
+        assert isinstance(result, dict)  # noqa: S101  (only JSON services render by themselves)
+        return Answer(200, _XML, query.render(model, name, result, request_id))
+    except ApiError as error:
+        return query_error(model.namespace, error, request_id)
+
+
+def query_error(namespace: str, error: ApiError, request_id: str) -> Answer:
+    body = query.render_error(namespace, error.code, error.message, request_id)
+    return Answer(error.status, _XML, body)
+
+
+def _read_form(body: bytes) -> dict[str, str]:
+    try:
+        return query.read_form(body)
+    except ValueError:
+        raise ApiError("MalformedQueryString", "The request body is not a form.") from None
+
+
+def _parse_form(model: models.ServiceModel, name: str, form: dict[str, str]) -> Any:
+    shape = model.input_shape(name)
+    try:
+        return query.parse(model, shape, form) if shape else {}
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as problem:
+        raise ApiError("MalformedInput", str(problem)) from None
+
+
+def _run(world: World, service: str, name: str, raw: Any) -> Params | bytes:
+    handler = HANDLERS.get((service, name))
+    if handler is None:
+        raise ApiError(_NOT_HERE[service], f"{name} is not supported by this local ECS.")
+    params = _validated(service, name, raw)
+    try:
+        result = handler(world, params)
+    except ApiError:
+        raise
+    except Exception:
+        log.exception("%s.%s failed", service, name)
+        raise ApiError(
+            "ServerException" if service == "ecs" else "InternalFailure",
+            f"{name} failed inside the local ECS; its log has the traceback.",
+        ) from None
+    finally:
+        world.store.commit()
+    return result
+
+
+def _validated(service: str, name: str, raw: Any) -> Params:
+    shape = models.load(service).input_shape(name)
+    if shape is None:
+        return {}
+    try:
+        params, problems = validator(service).check(shape, raw)
+    except (WrongType, RecursionError) as problem:
+        raise ApiError("SerializationException", str(problem)) from None
+    if problems:
+        plural = "s" * (len(problems) != 1)
+        text = f"{len(problems)} validation error{plural} detected: {'; '.join(problems)}"
+        code = "ValidationError" if service == "elasticloadbalancing" else _INVALID
+        raise ApiError(code, text)
+    assert isinstance(params, dict)  # noqa: S101  (every input shape is a structure)
+    return params
+
+
+_INVALID = "InvalidParameterException"

@@ -1,0 +1,149 @@
+"""ECS clusters."""
+
+from __future__ import annotations
+
+import re
+
+from kaiun.engine.dispatch import Params, operation
+from kaiun.engine.operations.common import (
+    check_tags,
+    cluster_arn,
+    cluster_arn_of,
+    missing,
+    paged,
+    shown,
+)
+from kaiun.engine.protocol.errors import ApiError, invalid_parameter
+from kaiun.engine.store import Doc
+from kaiun.engine.world import World
+
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,255}")
+
+
+def make_cluster(world: World, name: str) -> Doc:
+    """Return a new ACTIVE cluster, with the container instance that this machine is."""
+    arn = world.arn(f"cluster/{name}")
+    cluster: Doc = {
+        "clusterArn": arn,
+        "clusterName": name,
+        "status": "ACTIVE",
+        "registeredContainerInstancesCount": 1,
+        "runningTasksCount": 0,
+        "pendingTasksCount": 0,
+        "activeServicesCount": 0,
+        "statistics": [],
+        "tags": [],
+        "settings": [{"name": "containerInsights", "value": "disabled"}],
+        "capacityProviders": [],
+        "defaultCapacityProviderStrategy": [],
+    }
+    world.clusters[arn] = cluster
+    return cluster
+
+
+@operation("ecs", "CreateCluster")
+def create_cluster(world: World, params: Params) -> Params:
+    name = params.get("clusterName", "default")
+    if not _NAME.fullmatch(name):
+        raise invalid_parameter("Cluster name can only contain letters, numbers, - and _.")
+    tags = check_tags(params.get("tags", []))
+    old = world.clusters.get(world.arn(f"cluster/{name}"))
+    if old is not None and old["status"] == "ACTIVE":
+        return {"cluster": _view(world, old, {"SETTINGS", "TAGS", "CONFIGURATIONS"})}
+    cluster = make_cluster(world, name)
+    cluster["tags"] = tags
+    _set(cluster, params)
+    return {"cluster": _view(world, cluster, {"SETTINGS", "TAGS", "CONFIGURATIONS"})}
+
+
+@operation("ecs", "UpdateCluster")
+def update_cluster(world: World, params: Params) -> Params:
+    cluster = world.clusters[cluster_arn(world, params["cluster"])]
+    _set(cluster, params)
+    world.clusters.touch(cluster["clusterArn"])
+    return {"cluster": _view(world, cluster, {"SETTINGS", "TAGS", "CONFIGURATIONS"})}
+
+
+@operation("ecs", "UpdateClusterSettings")
+def update_cluster_settings(world: World, params: Params) -> Params:
+    return update_cluster(world, params)
+
+
+@operation("ecs", "PutClusterCapacityProviders")
+def put_cluster_capacity_providers(world: World, params: Params) -> Params:
+    unknown = [p for p in params["capacityProviders"] if p not in ("FARGATE", "FARGATE_SPOT")]
+    if unknown:
+        raise invalid_parameter(f"The specified capacity provider '{unknown[0]}' was not found.")
+    return update_cluster(world, params)
+
+
+def _set(cluster: Doc, params: Params) -> None:
+    for name in (
+        "configuration",
+        "capacityProviders",
+        "defaultCapacityProviderStrategy",
+        "serviceConnectDefaults",
+    ):
+        if name in params:
+            cluster[name] = params[name]
+    settings = {s["name"]: s for s in cluster["settings"]}
+    settings |= {s["name"]: s for s in params.get("settings", [])}
+    cluster["settings"] = list(settings.values())
+
+
+@operation("ecs", "DeleteCluster")
+def delete_cluster(world: World, params: Params) -> Params:
+    arn = cluster_arn(world, params["cluster"])
+    cluster = world.clusters[arn]
+    if any(s["clusterArn"] == arn and s["status"] != "INACTIVE" for s in world.services.values()):
+        raise ApiError(
+            "ClusterContainsServicesException",
+            "The Cluster cannot be deleted while Services are active.",
+        )
+    if any(t["clusterArn"] == arn and t["lastStatus"] != "STOPPED" for t in world.tasks.values()):
+        raise ApiError(
+            "ClusterContainsTasksException", "The Cluster cannot be deleted while Tasks are active."
+        )
+    cluster["status"] = "INACTIVE"
+    for key in [k for k in world.instances if world.instances[k]["_"]["cluster"] == arn]:
+        del world.instances[key]
+    world.clusters.touch(arn)
+    return {"cluster": _view(world, cluster, set())}
+
+
+@operation("ecs", "DescribeClusters")
+def describe_clusters(world: World, params: Params) -> Params:
+    include = set(params.get("include", []))
+    clusters, failures = [], []
+    for name in params.get("clusters") or ["default"]:
+        arn = cluster_arn_of(world, name)
+        if found := world.clusters.get(arn):
+            clusters.append(_view(world, found, include))
+        else:
+            failures.append(missing(arn))
+    return {"clusters": clusters, "failures": failures}
+
+
+@operation("ecs", "ListClusters")
+def list_clusters(world: World, params: Params) -> Params:
+    arns = [c["clusterArn"] for c in world.clusters.values() if c["status"] == "ACTIVE"]
+    return paged("clusterArns", arns, params)
+
+
+def _view(world: World, cluster: Doc, include: set[str]) -> Doc:
+    arn = cluster["clusterArn"]
+    view = shown(cluster)
+    tasks = [t["lastStatus"] for t in world.tasks.values() if t["clusterArn"] == arn]
+    view["runningTasksCount"] = tasks.count("RUNNING")
+    view["pendingTasksCount"] = sum(s in ("PROVISIONING", "PENDING", "ACTIVATING") for s in tasks)
+    view["activeServicesCount"] = sum(
+        s["clusterArn"] == arn and s["status"] == "ACTIVE" for s in world.services.values()
+    )
+    view["registeredContainerInstancesCount"] = int(cluster["status"] == "ACTIVE")
+    if "SETTINGS" not in include:
+        view["settings"] = []
+    if "TAGS" not in include:
+        view["tags"] = []
+    if "CONFIGURATIONS" not in include:
+        view.pop("configuration", None)
+    return view

@@ -1,0 +1,134 @@
+"""What CreateService and UpdateService accept, and what ECS fills in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kaiun.engine.dispatch import Params
+from kaiun.engine.protocol.errors import ApiError, invalid_parameter
+from kaiun.engine.store import Doc
+from kaiun.engine.world import World
+
+
+def check(world: World, params: Params) -> None:
+    """Raise what ECS answers to members that cannot be."""
+    if (params.get("desiredCount") or 0) < 0:
+        raise invalid_parameter("desiredCount cannot be negative.")
+    if (params.get("desiredCount") or 0) > 5000:
+        raise invalid_parameter("desiredCount cannot be more than 5000.")
+    controller = params.get("deploymentController", {}).get("type", "ECS")
+    if controller != "ECS":
+        raise ApiError(
+            "UnsupportedFeatureException",
+            f"Deployment controller {controller} is not supported by this local ECS.",
+        )
+    _check_configuration(params.get("deploymentConfiguration", {}))
+    if params.get("launchType") and params.get("capacityProviderStrategy"):
+        raise invalid_parameter(
+            "Specifying both a launch type and capacity provider strategy is not supported. "
+            "Remove one and try again."
+        )
+    for balancer in params.get("loadBalancers", ()):
+        _check_balancer(world, balancer)
+
+
+def _check_configuration(configuration: Doc) -> None:
+    strategy = configuration.get("strategy", "ROLLING")
+    if strategy != "ROLLING":
+        raise ApiError(
+            "UnsupportedFeatureException",
+            f"Deployment strategy {strategy} is not supported by this local ECS.",
+        )
+    low = configuration.get("minimumHealthyPercent", 0)
+    high = configuration.get("maximumPercent", 200)
+    if low < 0 or high < 0:
+        raise invalid_parameter("minimumHealthyPercent and maximumPercent cannot be negative.")
+    if high == 0 or (high < 100 and low >= 100):
+        raise invalid_parameter(
+            "maximumPercent must be greater than minimumHealthyPercent and at least 100."
+        )
+    if low >= 100 and high <= 100:
+        raise invalid_parameter(
+            "Either minimumHealthyPercent must be below 100 or maximumPercent above 100."
+        )
+
+
+def _check_balancer(world: World, balancer: Doc) -> None:
+    arn = balancer.get("targetGroupArn")
+    if arn is None:
+        raise invalid_parameter("Classic load balancers are not supported: give a targetGroupArn.")
+    if "containerName" not in balancer or "containerPort" not in balancer:
+        raise invalid_parameter("containerName and containerPort are required in a load balancer.")
+    group = world.target_groups.get(arn)
+    if group is None:
+        raise invalid_parameter(
+            f"Unable to assume role and validate the specified targetGroupArn {arn}."
+        )
+
+
+def check_network(definition: Doc, params: Params) -> None:
+    """Raise where task definition, network configuration, launch type and ports do not fit."""
+    awsvpc = definition.get("networkMode") == "awsvpc"
+    network = params.get("networkConfiguration", {}).get("awsvpcConfiguration")
+    if awsvpc and not network:
+        raise invalid_parameter(
+            "Network Configuration must be provided when networkMode 'awsvpc' is specified."
+        )
+    if not awsvpc and network:
+        raise invalid_parameter(
+            "Network Configuration is not valid for the given networkMode of this task definition."
+        )
+    if launch_members(params).get("launchType") == "FARGATE" and not awsvpc:
+        raise invalid_parameter("Task definition does not support launch_type FARGATE.")
+    for balancer in params.get("loadBalancers", ()):
+        _check_port(definition, balancer)
+
+
+def _check_port(definition: Doc, balancer: Doc) -> None:
+    name, port = balancer["containerName"], balancer["containerPort"]
+    container = next((c for c in definition["containerDefinitions"] if c["name"] == name), None)
+    if container is None:
+        raise invalid_parameter(f"The container {name} does not exist in the task definition.")
+    if all(m.get("containerPort") != port for m in container["portMappings"]):
+        raise invalid_parameter(
+            f"The container {name} did not have a container port {port} defined."
+        )
+
+
+def deployment_configuration(given: Doc, *, daemon: bool = False, before: Doc | None = None) -> Doc:
+    """Return a deploymentConfiguration as ECS gives it back."""
+    defaults: dict[str, Any] = {
+        "deploymentCircuitBreaker": {"enable": False, "rollback": False},
+        "maximumPercent": 100 if daemon else 200,
+        "minimumHealthyPercent": 0 if daemon else 100,
+        "strategy": "ROLLING",
+        "bakeTimeInMinutes": 0,
+    }
+    return {**defaults, **(before or {}), **given}
+
+
+def launch_members(params: Params) -> Doc:
+    """Return launchType, or capacityProviderStrategy, and the platform of Fargate."""
+    strategy = params.get("capacityProviderStrategy")
+    if strategy:
+        return {"capacityProviderStrategy": strategy, "platformVersion": "LATEST"}
+    kind = params.get("launchType", "EC2")
+    if kind != "FARGATE":
+        return {"launchType": kind}
+    return {
+        "launchType": kind,
+        "platformVersion": params.get("platformVersion", "LATEST"),
+        "platformFamily": "Linux",
+    }
+
+
+def aliases(params: Params) -> list[str]:
+    """Return the names that other tasks find this service by: those of Service Connect."""
+    connect = params.get("serviceConnectConfiguration", {})
+    if not connect.get("enabled"):
+        return []
+    names = []
+    for service in connect.get("services", ()):
+        own = [a["dnsName"] for a in service.get("clientAliases", ()) if a.get("dnsName")]
+        names += own or [service.get("discoveryName") or service["portName"]]
+    return list(dict.fromkeys(names))

@@ -1,0 +1,285 @@
+"""ECS services: create, update, delete, describe, list."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+from kaiun.engine.dispatch import Params, operation
+from kaiun.engine.operations import service_config
+from kaiun.engine.operations.common import (
+    check_tags,
+    cluster_arn,
+    missing,
+    name_of,
+    page,
+    shown,
+)
+from kaiun.engine.operations.rollouts import begin
+from kaiun.engine.operations.taskdefs import find_active
+from kaiun.engine.protocol.errors import ApiError, client_error, invalid_parameter
+from kaiun.engine.store import Doc
+from kaiun.engine.views import breaker_of, show_state
+from kaiun.engine.world import World
+from kaiun.scheduler import transition
+from kaiun.scheduler.model import ServiceState
+
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,255}")
+
+
+@operation("ecs", "CreateService")
+def create_service(world: World, params: Params) -> Params:
+    cluster = cluster_arn(world, params.get("cluster"))
+    name = params["serviceName"]
+    if not _NAME.fullmatch(name):
+        raise invalid_parameter(
+            "The service name must be 1 to 255 letters, numbers, hyphens and underscores."
+        )
+    arn = service_arn(world, cluster, name)
+    service_config.check(world, params)
+    if not params.get("taskDefinition"):
+        raise client_error("TaskDefinition can not be blank.")
+    definition = find_active(world, params["taskDefinition"])
+    service_config.check_network(definition, params)
+    if again := _already(world, arn, params):
+        return {"service": again}
+    tags = check_tags(params.get("tags", []))
+    service = _new(world, cluster, arn, definition, params)
+    service["tags"] = tags
+    world.services[arn] = service
+    state = ServiceState(
+        name=name,
+        desired_count=service["desiredCount"],
+        deployments=(),
+        grace_period_s=params.get("healthCheckGracePeriodSeconds", 0),
+        steady_s=world.steady_s,
+    )
+    _start(world, service, _configured(state, service))
+    return {"service": _view(service, tags=True)}
+
+
+def service_arn(world: World, cluster: str, name: str) -> str:
+    return world.arn(f"service/{cluster.rpartition('/')[2]}/{name}")
+
+
+def _already(world: World, arn: str, params: Params) -> Doc | None:
+    old = world.services.get(arn)
+    if old is None or old["status"] == "INACTIVE":
+        return None
+    if old["status"] == "DRAINING":
+        raise invalid_parameter("Unable to Start a service that is still Draining.")
+    if old["_"]["request"] != params:
+        raise invalid_parameter("Creation of service was not idempotent.")
+    return _view(old, tags=True)
+
+
+def _new(world: World, cluster: str, arn: str, definition: Doc, params: Params) -> Doc:
+    daemon = params.get("schedulingStrategy") == "DAEMON"
+    service: Doc = {
+        "serviceArn": arn,
+        "serviceName": params["serviceName"],
+        "clusterArn": cluster,
+        "loadBalancers": params.get("loadBalancers", []),
+        "serviceRegistries": params.get("serviceRegistries", []),
+        "status": "ACTIVE",
+        "desiredCount": 1 if daemon else params.get("desiredCount", 0),
+        "runningCount": 0,
+        "pendingCount": 0,
+        "taskDefinition": definition["taskDefinitionArn"],
+        "deploymentConfiguration": service_config.deployment_configuration(
+            params.get("deploymentConfiguration", {}), daemon=daemon
+        ),
+        "deployments": [],
+        "events": [],
+        "createdAt": world.now(),
+        "placementConstraints": params.get("placementConstraints", []),
+        "placementStrategy": params.get("placementStrategy", []),
+        "schedulingStrategy": params.get("schedulingStrategy", "REPLICA"),
+        "deploymentController": params.get("deploymentController", {"type": "ECS"}),
+        "createdBy": world.identity.arn("root", "iam"),
+        "enableECSManagedTags": params.get("enableECSManagedTags", False),
+        "propagateTags": params.get("propagateTags", "NONE"),
+        "enableExecuteCommand": params.get("enableExecuteCommand", False),
+        "availabilityZoneRebalancing": params.get("availabilityZoneRebalancing", "DISABLED"),
+        "currentServiceRevisions": [],
+        "_": {
+            "request": params,
+            "deployments": {},  # deployment id → members the scheduler knows nothing of
+            "revisions": {},  # deployment id → ARN of its service revision
+            "open": [],  # ARNs of service deployments that have not ended
+            "last": params,  # what the next deployment is made of
+        },
+    }
+    for name in ("healthCheckGracePeriodSeconds", "networkConfiguration", "roleArn"):
+        if name in params:
+            service[name] = params[name]
+    service |= service_config.launch_members(params)
+    return service
+
+
+def _configured(state: ServiceState, service: Doc) -> ServiceState:
+    configuration = service["deploymentConfiguration"]
+    return replace(
+        state,
+        minimum_healthy_percent=configuration["minimumHealthyPercent"],
+        maximum_percent=configuration["maximumPercent"],
+        breaker=breaker_of(configuration),
+    )
+
+
+def _start(world: World, service: Doc, state: ServiceState) -> None:
+    arn = service["serviceArn"]
+    deployment = begin(world, service)
+    world.put_state(arn, transition.deploy(state, deployment, world.now()))
+    show_state(world, arn)
+    world.wake_service(arn)
+
+
+@operation("ecs", "UpdateService")
+def update_service(world: World, params: Params) -> Params:
+    cluster = cluster_arn(world, params.get("cluster"))
+    service = find(world, cluster, params["service"])
+    if service["status"] != "ACTIVE":
+        raise ApiError("ServiceNotActiveException", "Service was not ACTIVE.")
+    service_config.check(world, params)
+    request = {k: v for k, v in params.items() if k not in ("cluster", "service")}
+    if "taskDefinition" in request:
+        definition = find_active(world, request["taskDefinition"])
+        service_config.check_network(definition, {**service["_"]["last"], **request})
+        request["taskDefinition"] = definition["taskDefinitionArn"]
+    _apply(world, service, request)
+    return {"service": _view(service, tags=False)}
+
+
+_DEPLOYING = (
+    "networkConfiguration",
+    "platformVersion",
+    "capacityProviderStrategy",
+    "loadBalancers",
+    "serviceRegistries",
+    "serviceConnectConfiguration",
+    "volumeConfigurations",
+)
+_PLAIN = (
+    "healthCheckGracePeriodSeconds",
+    "enableExecuteCommand",
+    "enableECSManagedTags",
+    "propagateTags",
+    "placementConstraints",
+    "placementStrategy",
+    "availabilityZoneRebalancing",
+)
+
+
+def _apply(world: World, service: Doc, request: Params) -> None:
+    arn = service["serviceArn"]
+    last = service["_"]["last"]
+    deploys = bool(request.get("forceNewDeployment"))
+    deploys |= request.get("taskDefinition", service["taskDefinition"]) != service["taskDefinition"]
+    deploys |= any(n in request and request[n] != last.get(n) for n in _DEPLOYING)
+    for name in (*_PLAIN, "loadBalancers", "serviceRegistries", "networkConfiguration"):
+        if name in request:
+            service[name] = request[name]
+    if "deploymentConfiguration" in request:
+        service["deploymentConfiguration"] = service_config.deployment_configuration(
+            request["deploymentConfiguration"],
+            daemon=service["schedulingStrategy"] == "DAEMON",
+            before=service["deploymentConfiguration"],
+        )
+    kept = {n: v for n, v in request.items() if n in (*_DEPLOYING, *_PLAIN)}
+    service["_"]["last"] = {**last, **kept}
+    state = _configured(world.state(arn), service)
+    state = replace(state, grace_period_s=service.get("healthCheckGracePeriodSeconds", 0))
+    if "desiredCount" in request and service["schedulingStrategy"] != "DAEMON":
+        service["desiredCount"] = request["desiredCount"]
+        state = transition.scale(state, request["desiredCount"])
+    if deploys:
+        service["taskDefinition"] = request.get("taskDefinition", service["taskDefinition"])
+        service |= service_config.launch_members(service["_"]["last"])
+        _start(world, service, state)
+        return
+    world.put_state(arn, state)
+    show_state(world, arn)
+    world.wake_service(arn)
+
+
+@operation("ecs", "DeleteService")
+def delete_service(world: World, params: Params) -> Params:
+    cluster = cluster_arn(world, params.get("cluster"))
+    service = find(world, cluster, params["service"])
+    if service["status"] == "INACTIVE":
+        raise ApiError("ServiceNotFoundException", "Service not found.")
+    replica = service["schedulingStrategy"] == "REPLICA"
+    if replica and service["desiredCount"] > 0 and not params.get("force"):
+        raise invalid_parameter("The service cannot be stopped while it is scaled above 0.")
+    arn = service["serviceArn"]
+    world.put_state(arn, transition.drain(world.state(arn)))
+    show_state(world, arn)
+    world.wake_service(arn)
+    return {"service": _view(service, tags=False)}
+
+
+def find(world: World, cluster: str, reference: str) -> Doc:
+    """Return a service by name or ARN. Raises ServiceNotFoundException."""
+    service = world.services.get(service_arn(world, cluster, name_of(reference)))
+    if service is None or (reference.startswith("arn:") and reference != service["serviceArn"]):
+        raise ApiError("ServiceNotFoundException", "Service not found.")
+    return service
+
+
+@operation("ecs", "DescribeServices")
+def describe_services(world: World, params: Params) -> bytes:
+    cluster = cluster_arn(world, params.get("cluster"))
+    names = params["services"]
+    if not names:
+        raise invalid_parameter("Services cannot be empty.")
+    if len(names) > 10:
+        raise invalid_parameter("Services cannot have more than 10 entries.")
+    tags = "TAGS" in params.get("include", ())
+    services, failures = [], []
+    prefix = service_arn(world, cluster, "")
+    for name in dict.fromkeys(names):
+        arn = name if name.startswith("arn:") else prefix + name
+        if arn in world.services and arn.startswith(prefix):
+            services.append(_rendered(world, arn, tags=tags))
+        else:
+            failures.append(missing(arn))
+    return b'{"services":[%s],"failures":%s}' % (
+        b",".join(services),
+        json.dumps(failures).encode(),
+    )
+
+
+def _rendered(world: World, arn: str, *, tags: bool) -> bytes:
+    """Return a service as JSON; remembered until it changes, for it is what clients poll."""
+    service = world.services[arn]
+    if tags:
+        return json.dumps(_view(service, tags=True), separators=(",", ":")).encode()
+    if (kept := world.services.rendered.get(arn)) is None:
+        kept = json.dumps(_view(service, tags=False), separators=(",", ":")).encode()
+        world.services.rendered[arn] = kept
+    return kept
+
+
+def _view(service: Doc, *, tags: bool) -> Doc:
+    view = shown(service)
+    if not tags:
+        view.pop("tags", None)
+    return view
+
+
+@operation("ecs", "ListServices")
+def list_services(world: World, params: Params) -> Params:
+    cluster = cluster_arn(world, params.get("cluster"))
+    arns = [
+        s["serviceArn"]
+        for s in world.services.values()
+        if s["clusterArn"] == cluster
+        and s["status"] != "INACTIVE"
+        and params.get("launchType") in (None, s.get("launchType"))
+        and params.get("schedulingStrategy") in (None, s["schedulingStrategy"])
+    ]
+    size = min(params.get("maxResults") or 10, 100)
+    part, following = page(arns, {**params, "maxResults": size}, limit=100)
+    return {"serviceArns": part, **({"nextToken": following} if following else {})}

@@ -1,0 +1,188 @@
+"""ECS tasks: RunTask, StartTask, StopTask, describe, list."""
+
+from __future__ import annotations
+
+from kaiun.engine.dispatch import Params, operation
+from kaiun.engine.operations import service_config
+from kaiun.engine.operations.common import (
+    check_tags,
+    cluster_arn,
+    merge_tags,
+    missing,
+    name_of,
+    paged,
+    shown,
+)
+from kaiun.engine.operations.placing import Order, launch
+from kaiun.engine.operations.taskdefs import find_active
+from kaiun.engine.protocol.errors import client_error, invalid_parameter
+from kaiun.engine.store import Doc
+from kaiun.engine.world import World
+
+
+@operation("ecs", "RunTask")
+def run_task(world: World, params: Params) -> Params:
+    count = params.get("count", 1)
+    if not 1 <= count <= 10:
+        raise invalid_parameter("count should be between 1 and 10.")
+    order = _order(world, params)
+    if previous := _repeated(world, params):
+        return {"tasks": [shown(t) for t in previous], "failures": []}
+    tasks, failures = launch(world, order, count)
+    for task in tasks:
+        if "clientToken" in params:
+            task["_"]["token"] = params["clientToken"]
+    return {"tasks": [shown(t) for t in tasks], "failures": failures}
+
+
+@operation("ecs", "StartTask")
+def start_task(world: World, params: Params) -> Params:
+    tasks: list[Doc] = []
+    failures: list[Doc] = []
+    order = _order(world, params)
+    for reference in params["containerInstances"]:
+        if any(name_of(reference) == name_of(arn) for arn in world.instances):
+            made, failed = launch(world, order, 1)
+            tasks, failures = [*tasks, *made], [*failures, *failed]
+        else:
+            failures.append(missing(reference))
+    return {"tasks": [shown(t) for t in tasks], "failures": failures}
+
+
+def _order(world: World, params: Params) -> Order:
+    cluster = cluster_arn(world, params.get("cluster"))
+    definition = find_active(world, params["taskDefinition"])
+    service_config.check_network(definition, params)
+    overrides = params.get("overrides", {})
+    _check_overrides(definition, overrides)
+    members = service_config.launch_members(params)
+    strategy = params.get("capacityProviderStrategy")
+    tags = check_tags(params.get("tags", []))
+    if params.get("propagateTags") == "TASK_DEFINITION":
+        tags = merge_tags(definition["_"]["tags"], tags)
+    return Order(
+        cluster=cluster,
+        definition=definition,
+        group=params.get("group") or f"family:{definition['family']}",
+        launch_type=members.get("launchType", "FARGATE" if strategy else "EC2"),
+        started_by=params.get("startedBy"),
+        overrides=overrides,
+        network=params.get("networkConfiguration", {}).get("awsvpcConfiguration"),
+        tags=tags,
+        execute_command=params.get("enableExecuteCommand", False),
+        capacity_provider=strategy[0]["capacityProvider"] if strategy else None,
+        constraints=params.get("placementConstraints", ()),
+        strategies=params.get("placementStrategy", ()),
+    )
+
+
+def _check_overrides(definition: Doc, overrides: Doc) -> None:
+    names = {c["name"] for c in definition["containerDefinitions"]}
+    for override in overrides.get("containerOverrides", ()):
+        if override.get("name") not in names:
+            raise invalid_parameter(
+                f"Override for container named {override.get('name')} is not a container in the "
+                "TaskDefinition."
+            )
+
+
+def _repeated(world: World, params: Params) -> list[Doc]:
+    token = params.get("clientToken")
+    return [t for t in world.tasks.values() if token and t["_"].get("token") == token]
+
+
+@operation("ecs", "StopTask")
+def stop_task(world: World, params: Params) -> Params:
+    cluster = cluster_arn(world, params.get("cluster"))
+    task = _find(world, cluster, params["task"])
+    if task is None:
+        raise invalid_parameter("The referenced task was not found.")
+    stop(
+        world,
+        task,
+        code="UserInitiated",
+        reason=params.get("reason", "Task stopped by user"),
+    )
+    return {"task": shown(task)}
+
+
+def stop(world: World, task: Doc, *, code: str, reason: str) -> None:
+    """Ask a task to stop; the first reason stays."""
+    if task["desiredStatus"] == "STOPPED":
+        return
+    task["desiredStatus"] = "STOPPED"
+    task["stopCode"] = code
+    task["stoppedReason"] = reason
+    task["stoppingAt"] = world.now()
+    touch(world, task)
+    world.wake_task(task["_"]["id"])
+
+
+def touch(world: World, task: Doc) -> None:
+    """Mark a task as changed; its version counts up, as ECS has it."""
+    task["version"] += 1
+    world.tasks.touch(task["_"]["id"])
+
+
+def _find(world: World, cluster: str, reference: str) -> Doc | None:
+    task = world.tasks.get(name_of(reference))
+    if task is None or task["clusterArn"] != cluster:
+        return None
+    if reference.startswith("arn:") and reference != task["taskArn"]:
+        return None
+    return task
+
+
+@operation("ecs", "DescribeTasks")
+def describe_tasks(world: World, params: Params) -> Params:
+    cluster = cluster_arn(world, params.get("cluster"))
+    if not params["tasks"]:
+        raise invalid_parameter("Tasks cannot be empty.")
+    if len(params["tasks"]) > 100:
+        raise invalid_parameter("Tasks cannot have more than 100 entries.")
+    tags = "TAGS" in params.get("include", ())
+    tasks, failures = [], []
+    for reference in params["tasks"]:
+        task = _find(world, cluster, reference)
+        if task is None:
+            full = world.arn(f"task/{name_of(cluster)}/{name_of(reference)}")
+            failures.append(missing(reference if reference.startswith("arn:") else full))
+        else:
+            view = shown(task)
+            tasks.append(view if tags else {**view, "tags": []})
+    return {"tasks": tasks, "failures": failures}
+
+
+@operation("ecs", "ListTasks")
+def list_tasks(world: World, params: Params) -> Params:
+    cluster = cluster_arn(world, params.get("cluster"))
+    service = params.get("serviceName")
+    if service and params.get("startedBy"):
+        raise invalid_parameter("startedBy and serviceName cannot be given together.")
+    if (
+        service
+        and world.arn(f"service/{name_of(cluster)}/{name_of(service)}") not in world.services
+    ):
+        from kaiun.engine.protocol.errors import ApiError
+
+        raise ApiError("ServiceNotFoundException", "Service not found.")
+    if params.get("family") and params.get("startedBy"):
+        raise client_error("Only one of family and startedBy can be given.")
+    arns = [t["taskArn"] for t in world.tasks.values() if _matches(t, cluster, params)]
+    return paged("taskArns", arns, params)
+
+
+def _matches(task: Doc, cluster: str, params: Params) -> bool:
+    service, instance = params.get("serviceName"), params.get("containerInstance")
+    family = task["taskDefinitionArn"].rpartition("/")[2].rpartition(":")[0]
+    return (
+        task["clusterArn"] == cluster
+        and task["desiredStatus"] == params.get("desiredStatus", "RUNNING")
+        and params.get("family") in (None, family)
+        and params.get("startedBy") in (None, task.get("startedBy"))
+        and params.get("launchType") in (None, task["launchType"])
+        and (not service or task["group"] == f"service:{name_of(service)}")
+        and (
+            not instance or name_of(instance) == name_of(task.get("containerInstanceArn", "-/none"))
+        )
+    )

@@ -1,0 +1,209 @@
+"""Startup, serve, shutdown of the engine's process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kaiun.engine import identity as identities
+from kaiun.engine import operations  # noqa: F401  (registers the handlers)
+from kaiun.engine.agent import Agent
+from kaiun.engine.core import Core
+from kaiun.engine.logbook import Logbook
+from kaiun.engine.outfit import make_outfit
+from kaiun.engine.proxy import Proxy
+from kaiun.engine.secrets import SecretReader
+from kaiun.engine.server import App
+from kaiun.engine.store import Store
+from kaiun.engine.targets import Targets
+from kaiun.engine.tasklogs import TaskLogs
+from kaiun.engine.world import World
+from kaiun.errors import EngineError
+from kaiun.local import home as places
+
+log = logging.getLogger(__name__)
+
+HOST = "127.0.0.1"
+STEADY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The command line. Ports are on loopback; 0 asks for an ephemeral one."""
+
+    home: Path
+    port: int
+    registry_port: int
+    fluent_port: int
+    runtime: str
+
+
+def run(options: Options) -> None:
+    """Run until SIGTERM, SIGINT or a shutdown request. Raises EngineError."""
+    import uvloop
+
+    options.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_Process(options).run())
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+    except OSError as problem:
+        raise EngineError(
+            f"port {port} cannot be used: {problem.strerror}",
+            where=f"{HOST}:{port}",
+            hint="kaiun local up --port N",
+        ) from problem
+    return listener
+
+
+class _Process:
+    """One run; implements server.Admin."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._store = Store(options.home / places.STATE_DB)
+        self._identity = identities.recall(self._store)
+        steady_s = float(os.environ.get("KAIUN_STEADY_S", STEADY_S))
+        self._world = World(self._store, self._identity, Logbook(self._store), steady_s=steady_s)
+        self._world.null_runtime = options.runtime == "null"
+        self._ended = asyncio.Event()
+        self._ready = False
+        self._stop_containers = False
+        self._core_task: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        import uvicorn
+
+        listener = _listen(self._options.port)
+        self._port = listener.getsockname()[1]
+        self._outfit = make_outfit(self._options, self._world)
+        self._targets = Targets(self._world, self._outfit.probe)
+        reader = SecretReader(self._identity, self._outfit.locate_side)
+        self._agent = Agent(self._world, self._outfit.runtime, self._targets, reader)
+        self._logs = TaskLogs(self._world, self._agent)
+        app = App(self._world, Proxy(self._outfit.locate_side), self)
+        config = uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=2,
+            timeout_keep_alive=75,
+        )
+        server = uvicorn.Server(config)
+        server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+        serving = asyncio.create_task(server._serve([listener]))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._ended.set)
+        try:
+            await self._start(listener)
+            await self._ended.wait()
+        finally:
+            await self._finish()
+            server.should_exit = True
+            await serving
+            self._store.close()
+
+    async def _start(self, listener: socket.socket) -> None:
+        home = self._options.home
+        (home / places.ENGINE_PID).write_text(f"{os.getpid()}\n")
+        outfit = self._outfit
+        await outfit.start_fluent(self._logs.fluent_record)
+        self._write_env()
+        seen: set[tuple[str, str]] = set()
+
+        def observe(observation: Any) -> None:
+            seen.add((observation.task_id, observation.name))
+            self._agent.observe(observation)
+
+        await outfit.runtime.open(observe, self._logs.line)
+        self._agent.lost(seen)
+        await outfit.balancer.open()
+        await self._agent.remove_orphans()
+        core = Core(self._world, self._agent, self._targets, outfit.balancer)
+        self._core_task = asyncio.create_task(core.run())
+        self._core_task.add_done_callback(self._core_ended)
+        self._ready = True
+        await outfit.start_registry()
+        log.info("listening on http://%s:%s", HOST, self._port)
+
+    def _core_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (problem := task.exception()) is not None:
+            log.error("the loop ended", exc_info=problem)
+            self._ended.set()
+
+    def _write_env(self) -> None:
+        path = self._options.home / places.ENV_JSON
+        content = {
+            "endpoint": f"http://{HOST}:{self._port}",
+            "region": self._identity.region,
+            "access_key": self._identity.access_key,
+            "secret_key": self._identity.secret_key,
+            "account": self._identity.account,
+            "registry": self._outfit.registry_address,
+            "fluent": self._outfit.fluent_address,
+        }
+        temporary = path.with_suffix(".new")
+        temporary.touch(mode=0o600)
+        temporary.write_text(json.dumps(content, indent=1) + "\n")
+        temporary.replace(path)
+
+    def health(self) -> dict[str, Any]:
+        """Return what GET /_kaiun/health says."""
+        return {
+            "status": "ok" if self._ready else "starting",
+            "pid": os.getpid(),
+            "engine_id": self._identity.engine_id,
+            "runtime": self._options.runtime,
+            "registry": self._outfit.registry_address,
+            "fluent": self._outfit.fluent_address,
+        }
+
+    async def shutdown(self, *, keep_containers: bool) -> None:
+        self._stop_containers = not keep_containers
+        asyncio.get_running_loop().call_later(0.05, self._ended.set)
+
+    async def reset(self) -> None:
+        """Forget everything but the identity; remove all containers."""
+        await self._stop_core()
+        await self._agent.stop_all("The local ECS was reset")
+        self._store.clear(keep=("identity",))
+        await self._agent.remove_orphans()
+        self._world.recall()
+        self._targets.rewire()
+        core = Core(self._world, self._agent, self._targets, self._outfit.balancer)
+        self._core_task = asyncio.create_task(core.run())
+        self._core_task.add_done_callback(self._core_ended)
+        await self._outfit.reset()
+
+    async def _stop_core(self) -> None:
+        if self._core_task is not None:
+            self._core_task.cancel()
+            await asyncio.gather(self._core_task, return_exceptions=True)
+        self._core_task = None
+
+    async def _finish(self) -> None:
+        await self._stop_core()
+        if self._stop_containers:
+            await self._agent.stop_all("The local ECS was shut down")
+        await self._targets.close()
+        await self._agent.cancel()
+        self._world.logbook.flush()
+        self._store.commit()
+        await self._outfit.close(stop=self._stop_containers)
+        (self._options.home / places.ENGINE_PID).unlink(missing_ok=True)

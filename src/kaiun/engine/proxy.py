@@ -1,0 +1,126 @@
+"""Pass a request on to the side services, streamed both ways, and their answer back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+Message = MutableMapping[str, Any]
+_HOP = frozenset(
+    (b"connection", b"keep-alive", b"transfer-encoding", b"te", b"trailer", b"upgrade", b"expect")
+)
+_CHUNK = 256 * 1024
+
+
+class Proxy:
+    """`locate` starts the side services when needed and says where they listen."""
+
+    def __init__(self, locate: Callable[[], Awaitable[tuple[str, int]]]) -> None:
+        self._locate = locate
+
+    async def __call__(
+        self,
+        scope: MutableMapping[str, Any],
+        receive: Callable[[], Awaitable[Message]],
+        send: Callable[[Message], Awaitable[None]],
+    ) -> None:
+        try:
+            host, port = await self._locate()
+            reader, writer = await asyncio.open_connection(host, port)
+        except Exception:
+            log.exception("the side services do not answer")
+            await _fail(send)
+            return
+        try:
+            await _send_request(scope, receive, writer)
+            await _pass_answer(reader, send)
+        finally:
+            writer.close()
+
+
+async def _send_request(
+    scope: MutableMapping[str, Any],
+    receive: Callable[[], Awaitable[Message]],
+    writer: asyncio.StreamWriter,
+) -> None:
+    query = b"?" + scope["query_string"] if scope["query_string"] else b""
+    line = scope["method"].encode() + b" " + scope["raw_path"] + query + b" HTTP/1.1\r\n"
+    headers = [(n, v) for n, v in scope["headers"] if n.lower() not in _HOP]
+    sized = any(n.lower() == b"content-length" for n, _ in headers)
+    chunked = not sized and any(n.lower() == b"transfer-encoding" for n, _ in scope["headers"])
+    headers.append((b"connection", b"close"))
+    if chunked:
+        headers.append((b"transfer-encoding", b"chunked"))
+    writer.write(line + b"".join(n + b": " + v + b"\r\n" for n, v in headers) + b"\r\n")
+    more = sized or chunked
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        body, more = message.get("body", b""), message.get("more_body", False)
+        if body:
+            writer.write(b"%x\r\n%s\r\n" % (len(body), body) if chunked else body)
+        await writer.drain()
+    if chunked:
+        writer.write(b"0\r\n\r\n")
+    await writer.drain()
+
+
+class _Answer:
+    """Collects what httptools finds in the answer."""
+
+    def __init__(self) -> None:
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.body: list[bytes] = []
+        self.head_done = False
+        self.done = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        self.head_done = True
+
+    def on_body(self, body: bytes) -> None:
+        self.body.append(body)
+
+    def on_message_complete(self) -> None:
+        self.done = True
+
+
+async def _pass_answer(
+    reader: asyncio.StreamReader, send: Callable[[Message], Awaitable[None]]
+) -> None:
+    import httptools
+
+    answer = _Answer()
+    parser = httptools.HttpResponseParser(answer)
+    started = False
+    while not answer.done:
+        data = await reader.read(_CHUNK)
+        if not data:
+            break
+        parser.feed_data(data)
+        if answer.head_done and not started:
+            started = True
+            kept = [(n, v) for n, v in answer.headers if n not in _HOP]
+            status = parser.get_status_code()
+            await send({"type": "http.response.start", "status": status, "headers": kept})
+        while answer.body:
+            body = answer.body.pop(0)
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+    if not started:
+        await _fail(send)
+        return
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _fail(send: Callable[[Message], Awaitable[None]]) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"86")]
+    body = b'{"__type":"ServiceUnavailableException","message":"side services do not answer"}      '
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

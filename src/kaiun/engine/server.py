@@ -1,0 +1,201 @@
+"""The ASGI application: who may ask, what they ask for, and who answers.
+
+Order of checks: Host (a name of this machine and our own port), no page of another origin, the
+signature, then the service in the credential scope decides. Services that do not live here go to
+the side services, streamed both ways.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import uuid
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Protocol
+
+from kaiun.engine import sigv4
+from kaiun.engine.dispatch import Answer, answer_json, answer_query, json_error, query_error
+from kaiun.engine.protocol import model as models
+from kaiun.engine.protocol.errors import ApiError
+from kaiun.engine.world import World
+
+log = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+MAX_BODY = 16 * 1024 * 1024
+_JSON_ERRORS = {
+    "missing": ("MissingAuthenticationTokenException", 400),
+    "malformed": ("IncompleteSignatureException", 400),
+    "unknown-key": ("UnrecognizedClientException", 400),
+    "mismatch": ("InvalidSignatureException", 400),
+    "expired": ("InvalidSignatureException", 400),
+    "body": ("InvalidSignatureException", 400),
+}
+_XML_ERRORS = {
+    "missing": ("MissingAuthenticationToken", 403),
+    "malformed": ("IncompleteSignature", 400),
+    "unknown-key": ("InvalidClientTokenId", 403),
+    "mismatch": ("SignatureDoesNotMatch", 403),
+    "expired": ("SignatureDoesNotMatch", 403),
+    "body": ("SignatureDoesNotMatch", 403),
+}
+
+
+class Aside(Protocol):
+    """Passes a request on to the side services and their answer back."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+
+class Admin(Protocol):
+    """What the signed admin calls do."""
+
+    def health(self) -> dict[str, Any]: ...
+    async def shutdown(self, *, keep_containers: bool) -> None: ...
+    async def reset(self) -> None: ...
+
+
+class App:
+    """The application that uvicorn runs."""
+
+    def __init__(self, world: World, aside: Aside, admin: Admin) -> None:
+        self._world = world
+        self._aside = aside
+        self._admin = admin
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        headers = sigv4.join_headers(scope["headers"])
+        if refusal := _refuse_stranger(scope, headers):
+            await _reply(send, Answer(403, "application/json", _access_denied(refusal)), "-")
+            return
+        if scope["path"] == "/_kaiun/health" and scope["method"] in ("GET", "HEAD"):
+            body = json.dumps(self._admin.health()).encode()
+            await _reply(send, Answer(200, "application/json", body), "-")
+            return
+        await self._signed(scope, headers, receive, send)
+
+    async def _signed(
+        self, scope: Scope, headers: dict[str, str], receive: Receive, send: Send
+    ) -> None:
+        request_id = str(uuid.uuid4())
+        query = scope["query_string"].decode("latin-1")
+        request = sigv4.Request(
+            scope["method"], scope["raw_path"].decode("latin-1"), query, headers
+        )
+        try:
+            claim = sigv4.read_claim(request)
+            here = claim.service in models.SERVICES or claim.service == "kaiun"
+            body = await _read_body(receive) if here else None
+            self._verify(request, claim, body)
+        except sigv4.SignatureError as problem:
+            await _reply(send, _unsigned(headers, problem, request_id), request_id)
+            return
+        except _TooLargeError:
+            error = ApiError("RequestEntityTooLargeException", "Request is too large.", status=413)
+            await _reply(send, json_error(error), request_id)
+            return
+        if body is None:
+            await self._aside(scope, receive, send)
+        elif claim.service == "kaiun":
+            await _reply(send, await self._administer(scope["path"], query), request_id)
+        else:
+            answer = self._answer(claim.service, headers, query, body, request_id)
+            await _reply(send, answer, request_id)
+
+    def _verify(self, request: sigv4.Request, claim: sigv4.Claim, body: bytes | None) -> None:
+        identity = self._world.identity
+        sigv4.verify(
+            request,
+            claim,
+            access_key=identity.access_key,
+            secret_key=identity.secret_key,
+            body=body,
+            now=time.time(),
+        )
+
+    def _answer(
+        self, service: str, headers: dict[str, str], query: str, body: bytes, request_id: str
+    ) -> Answer:
+        if models.load(service).protocol == "query":
+            return answer_query(self._world, service, query, body, request_id)
+        return answer_json(self._world, service, headers.get("x-amz-target", ""), body, request_id)
+
+    async def _administer(self, path: str, query: str) -> Answer:
+        if path == "/_kaiun/shutdown":
+            await self._admin.shutdown(keep_containers="containers=keep" in query)
+        elif path == "/_kaiun/reset":
+            await self._admin.reset()
+        else:
+            return json_error(ApiError("UnknownOperationException", path, status=404))
+        return Answer(200, "application/json", b'{"status":"ok"}')
+
+
+class _TooLargeError(Exception):
+    pass
+
+
+async def _read_body(receive: Receive) -> bytes:
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    while message.get("more_body"):
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY:
+            raise _TooLargeError
+    return body
+
+
+def _refuse_stranger(scope: Scope, headers: dict[str, str]) -> str | None:
+    """Return why a page in a browser, or a name that is not ours, is not let in; else None."""
+    host, _, port = headers.get("host", "").rpartition(":")
+    ours = host in ("127.0.0.1", "localhost", "[::1]") or host.endswith(".localhost")
+    if not ours or port != str(scope["server"][1]):
+        return "The Host header does not name this endpoint."
+    if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        return "Cross-site requests are not accepted."
+    origin = headers.get("origin")
+    if origin is not None and origin.partition("://")[2] != headers["host"]:
+        return "Requests from web pages are not accepted."
+    return None
+
+
+def _access_denied(reason: str) -> bytes:
+    return json.dumps({"__type": "AccessDeniedException", "message": reason}).encode()
+
+
+def _unsigned(headers: dict[str, str], problem: sigv4.SignatureError, request_id: str) -> Answer:
+    content_type = headers.get("content-type", "")
+    if "x-amz-target" in headers or "json" in content_type:
+        code, status = _JSON_ERRORS[problem.kind]
+        return json_error(ApiError(code, str(problem), status=status))
+    code, status = _XML_ERRORS[problem.kind]
+    if "form-urlencoded" in content_type:
+        return query_error("", ApiError(code, str(problem), status=status), request_id)
+    return _s3_error(code, str(problem), status, request_id)
+
+
+def _s3_error(code: str, message: str, status: int, request_id: str) -> Answer:
+    from xml.sax.saxutils import escape
+
+    text = (
+        f"<Error><Code>{code}</Code><Message>{escape(message)}</Message>"
+        f"<RequestId>{request_id}</RequestId></Error>"
+    )
+    return Answer(status, "application/xml", text.encode())
+
+
+async def _reply(send: Send, answer: Answer, request_id: str) -> None:
+    headers = [
+        (b"content-type", answer.content_type.encode()),
+        (b"content-length", str(len(answer.body)).encode()),
+        (b"x-amzn-requestid", request_id.encode()),
+    ]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})

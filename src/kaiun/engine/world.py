@@ -1,0 +1,107 @@
+"""What every operation works on: the documents, the identity, the clock, and whom to wake."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+
+from kaiun.engine.codec import decode, encode
+from kaiun.engine.identity import Identity
+from kaiun.engine.logbook import Logbook
+from kaiun.engine.store import Doc, Store
+from kaiun.scheduler.model import ServiceState
+
+
+def _sleep_on() -> None:
+    """Stand in for the loop's alarm where no loop runs."""
+
+
+class World:
+    """Tables are keyed by ARN, tasks by id, targets by target group and address."""
+
+    def __init__(
+        self,
+        store: Store,
+        identity: Identity,
+        logbook: Logbook,
+        *,
+        now: Callable[[], float] = time.time,
+        steady_s: float = 40.0,
+    ) -> None:
+        self.store = store
+        self.identity = identity
+        self.logbook = logbook
+        self.now = now
+        self.steady_s = steady_s
+        self.alarm: Callable[[], None] = _sleep_on  # wakes the loop
+        self.null_runtime = False
+        self.clusters = store.table("clusters")
+        self.task_definitions = store.table("task_definitions")
+        self.families = store.table("families")
+        self.services = store.table("services")
+        self.deployments = store.table("deployments")
+        self.revisions = store.table("revisions")
+        self.tasks = store.table("tasks")
+        self.instances = store.table("instances")
+        self.settings = store.table("settings")
+        self.load_balancers = store.table("load_balancers")
+        self.target_groups = store.table("target_groups")
+        self.listeners = store.table("listeners")
+        self.rules = store.table("rules")
+        self.targets = store.table("targets")
+        self.recall()
+
+    def recall(self) -> None:
+        """Make what is derived from the documents."""
+        self.dirty_services: set[str] = set()  # ARNs to reconcile
+        self.dirty_tasks: set[str] = set()  # ids to step
+        self.dirty_targets: set[str] = set()  # keys whose probing or draining is to be looked at
+        self.wiring_dirty = True
+        self._states: dict[str, ServiceState] = {}
+        self._tasks_of: dict[str, set[str]] = defaultdict(set)
+        for task in self.tasks.values():
+            if (service := task["_"]["service"]) and not task["_"]["settled"]:
+                self._tasks_of[service].add(task["_"]["id"])
+
+    def arn(self, resource: str, service: str = "ecs") -> str:
+        return self.identity.arn(resource, service)
+
+    def wake_service(self, arn: str) -> None:
+        self.dirty_services.add(arn)
+        self.alarm()
+
+    def wake_task(self, task_id: str) -> None:
+        self.dirty_tasks.add(task_id)
+        self.alarm()
+
+    def rewire(self) -> None:
+        self.wiring_dirty = True
+        self.alarm()
+
+    def state(self, arn: str) -> ServiceState:
+        """Return a service as its scheduler knows it."""
+        if arn not in self._states:
+            self._states[arn] = decode(ServiceState, self.services[arn]["_"]["state"])
+        return self._states[arn]
+
+    def put_state(self, arn: str, state: ServiceState) -> None:
+        self._states[arn] = state
+        self.services[arn]["_"]["state"] = encode(state)
+        self.services.touch(arn)
+
+    def add_task(self, task: Doc) -> None:
+        task_id = task["_"]["id"]
+        self.tasks[task_id] = task
+        if service := task["_"]["service"]:
+            self._tasks_of[service].add(task_id)
+        self.wake_task(task_id)
+
+    def tasks_of(self, service: str) -> list[Doc]:
+        """Return the tasks of a service that its scheduler still needs to see."""
+        return [self.tasks[task_id] for task_id in self._tasks_of.get(service, ())]
+
+    def settle(self, task: Doc) -> None:
+        task["_"]["settled"] = True
+        self._tasks_of[task["_"]["service"]].discard(task["_"]["id"])
+        self.tasks.touch(task["_"]["id"])
