@@ -34,6 +34,12 @@ class Ecs:
         found = cast("list[Cluster]", answer.get("clusters", []))
         return next((item for item in found if item.get("status") != "INACTIVE"), None)
 
+    def list_clusters(self) -> list[str]:
+        """Return the names of all clusters (100 a call)."""
+        pages = self._caller.pages("ecs", "list_clusters", {})
+        found = [arn for page in pages for arn in cast("list[str]", page["clusterArns"])]
+        return [arn.rpartition("/")[2] for arn in found]
+
     def create_cluster(self, request: Request) -> Cluster:
         answer = self._call("create_cluster", request, _name(request, "clusterName"))
         return cast("Cluster", answer["cluster"])

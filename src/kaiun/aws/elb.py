@@ -81,6 +81,11 @@ class Elb:
             raise
         return next(iter(cast("list[LoadBalancer]", answer["LoadBalancers"])), None)
 
+    def load_balancers(self) -> list[LoadBalancer]:
+        """Return all load balancers of the account and region."""
+        pages = self._caller.pages(SERVICE, "describe_load_balancers", {})
+        return [one for page in pages for one in cast("list[LoadBalancer]", page["LoadBalancers"])]
+
     def create_load_balancer(self, request: Request) -> LoadBalancer:
         answer = self._call("create_load_balancer", request, str(request.get("Name", "")))
         return cast("list[LoadBalancer]", answer["LoadBalancers"])[0]

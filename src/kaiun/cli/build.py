@@ -1,0 +1,31 @@
+"""kaiun build: the image of a commit."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from kaiun.cli.common import Setup, credentials, verb
+
+
+@click.command(name="build")
+@click.argument("rev", default="HEAD")
+@click.option("--no-cache", is_flag=True, help="Build afresh, whatever the registry has.")
+@verb
+def command(setup: Setup, rev: str, no_cache: bool) -> None:
+    """Build and push the images of REV (HEAD); do nothing where the registry has them."""
+    from kaiun.cli.building import Building
+    from kaiun.image import Workshop, ensure_all
+
+    revision = setup.revision(rev)
+    config, aws = setup.load(revision.sha)
+    with Building(setup.console) as building:
+        workshop = Workshop(progress=building, injected=credentials(aws))
+        built = ensure_all(config, revision, workshop, no_cache=no_cache)
+    for name, image in built.items():
+        how = f"built in {image.seconds:.1f} s" if image.built else "there already"
+        setup.console.data(f"{name}  {image.reference}  {how}")
+        if image.note:
+            setup.console.warn(f"{name}: {image.note}")
+    setup.console.document({name: asdict(image) for name, image in built.items()})

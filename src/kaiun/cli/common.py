@@ -1,0 +1,103 @@
+"""What verbs share: the options -e, --json, -c, and from them configuration and AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+import click
+
+from kaiun.cli.console import Console
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kaiun.aws.client import Aws
+    from kaiun.config import Config
+    from kaiun.config.interpolate import Kind
+    from kaiun.image import CredentialSource, Revision
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(slots=True)
+class Setup:
+    """Everything that a verb starts from; what is expensive is made when asked for."""
+
+    console: Console
+    environment: str
+    file: Path | None
+
+    def load(self, revision: str | None = None) -> tuple[Config, Aws]:
+        """Return configuration and AWS. Values of SSM and the like are read through AWS."""
+        from kaiun.aws.session import connect
+        from kaiun.config import load
+
+        found: list[Aws] = []
+
+        def resolve(kind: Kind, names: Sequence[str]) -> Mapping[str, str]:
+            if not found:
+                found.append(connect(load(self.file, self.environment)))
+            return found[0].resolver(kind, names)
+
+        config = load(self.file, self.environment, resolve=resolve, revision=revision)
+        return config, found[0] if found else connect(config)
+
+    def revision(self, rev: str) -> Revision:
+        """Return the commit of the app's repository, and mention a dirty work tree."""
+        from kaiun.config import discover
+        from kaiun.image import resolve
+
+        file = self.file or discover(Path.cwd())
+        revision = resolve(file.resolve().parent, rev)
+        if revision.dirty:
+            shown = ", ".join(revision.dirty[:3]) + (", …" if len(revision.dirty) > 3 else "")
+            self.console.warn(f"not in the image, since not committed: {shown}")
+        return revision
+
+
+def verb(function: Callable[Concatenate[Setup, P], R]) -> Callable[..., R]:
+    """Give a verb the options that all verbs have, as a Setup."""
+
+    @click.option(
+        "-e",
+        "--environment",
+        default="local",
+        show_default=True,
+        envvar="KAIUN_ENVIRONMENT",
+        help="The environment of kaiun.yml.",
+    )
+    @click.option("--json", is_flag=True, help="Print JSON on stdout.")
+    @click.option(
+        "-c", "--config", "file", type=click.Path(path_type=Path, dir_okay=False),
+        help="The configuration; by default kaiun.yml here or above.",
+    )  # fmt: skip
+    @wraps(function)
+    def wrapped(
+        environment: str,
+        json: bool,
+        file: Path | None,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        shown = click.get_current_context().find_object(Console) or Console()
+        shown.json = json
+        return function(Setup(shown, environment, file), *args, **kwargs)
+
+    return wrapped
+
+
+def credentials(aws: Aws) -> CredentialSource:
+    """Return who logs in at a registry: ECR through AWS, else nobody (docker's own follows)."""
+    from base64 import b64encode
+
+    from kaiun.image import ecr
+
+    def token(_region: str) -> str:
+        return b64encode(":".join(aws.ecr.credentials()).encode()).decode()
+
+    return ecr(token)
