@@ -49,13 +49,11 @@ def _lists_of_mappings(*sides: object) -> bool:
 
 def masked(change: Change) -> Change:
     """Return the change without the values that look secret."""
-    if ".environment" not in change.path and ".options." not in change.path:
-        return change
     path = change.path
-    if path.endswith(".environment"):
-        return Change(path, _mask_all(change.old), _mask_all(change.new))
-    name = path.rpartition(".")[2]
-    return Change(path, mask(name, change.old), mask(name, change.new))
+    parent, _, name = path.rpartition(".")
+    if parent.endswith((".environment", ".options")):
+        return Change(path, mask(name, change.old), mask(name, change.new))
+    return Change(path, _masked_member(name, change.old), _masked_member(name, change.new))
 
 
 def mask(name: str, value: object) -> object:
@@ -85,6 +83,6 @@ def masked_request(value: object) -> object:
 def _masked_member(key: str, value: object) -> object:
     if key == "environment" and isinstance(value, list):
         return [{**pair, "value": mask(str(pair["name"]), pair.get("value"))} for pair in value]
-    if key == "options":
+    if key in {"environment", "options"}:
         return _mask_all(value)
     return masked_request(value)

@@ -96,7 +96,8 @@ def change_line(change: Change) -> str:
 
 def shown(value: object) -> str:
     """Return a value in short: digests to 12 digits, task definitions as family:revision."""
-    text = value if isinstance(value, str) else json.dumps(_plain(value), ensure_ascii=False)
+    plain = _plain(value)
+    text = plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
     return TASK_DEFINITION_ARN.sub("", DIGEST.sub(r"sha256:\1", text))
 
 

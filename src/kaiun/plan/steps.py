@@ -54,11 +54,14 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One difference: `path` in dots, None where there was or will be nothing."""
+    """One difference: `path` in dots, None where there was or will be nothing.
+
+    The values may be secret: show them through `diff.masked` only.
+    """
 
     path: str
-    old: object
-    new: object
+    old: object = field(repr=False)
+    new: object = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +232,7 @@ class Plan:
 
     def wave(self, name: WaveName) -> tuple[Step, ...]:
         """Return the steps of one wave, () when the plan has no such wave."""
-        return next((wave.steps for wave in self.waves if wave.name is name), ())
+        return next((wave.steps for wave in self.waves if wave.name == name), ())
 
 
 def settle(value: object, known: Mapping[Ref, str]) -> object:
