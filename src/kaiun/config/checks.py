@@ -28,6 +28,7 @@ def check(config: Config, tree: Node) -> Iterator[Found]:
     yield from network(config, tree)
     yield from listeners(config, tree)
     yield from names(config, tree)
+    yield from twice(tree)
     for name, process in config.processes.items():
         where = tree.get("processes", name)
         if where:

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Annotated
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, StrictInt, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    JsonValue,
+    StrictInt,
+    WithJsonSchema,
+)
 
 from kaiun.config import values
+
+if TYPE_CHECKING:
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
 
 
 def matching(
@@ -21,6 +34,21 @@ def matching(
 def either(*forms: dict[str, object]) -> WithJsonSchema:
     """Return the JSON Schema of a value that may be written in several ways."""
     return WithJsonSchema({"anyOf": list(forms)})
+
+
+@dataclass(frozen=True)
+class OrText:
+    """In the JSON Schema, text may stand in place of a mapping."""
+
+    description: str
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Return the schema of the mapping, or text."""
+        return {
+            "anyOf": [{"type": "string", "description": self.description}, handler(core_schema)]
+        }
 
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
@@ -63,7 +91,7 @@ Argv = Annotated[
         {"type": "array", "items": {"type": ["string", "number", "boolean"]}, "minItems": 1},
     ),
 ]
-Written = Annotated[str, either({"type": ["string", "number", "boolean"]})]
+Written = Annotated[str, WithJsonSchema({"type": ["string", "number", "boolean"]})]
 Repository = Annotated[str, AfterValidator(values.repository)]
 Reference = Annotated[
     str, matching(values.REFERENCE, "expected an image such as registry.example.com/redis:7")

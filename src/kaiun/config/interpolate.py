@@ -26,7 +26,6 @@ from kaiun.config.places import Found, Node, moved, resolve
 Kind = Literal["ssm", "secret", "cfn"]
 Key = tuple[str, str]
 
-KINDS = ("env", "revision", "ssm", "secret", "cfn", "file")
 PLACEHOLDER = re.compile(r"\$(?P<escape>\$)?\{(?:(?P<body>[^{}]*)\})?")
 SYNTAX: Mapping[str, tuple[str, str]] = {
     "env": (r"[A-Za-z_]\w*", "${env:NAME}"),
@@ -36,6 +35,7 @@ SYNTAX: Mapping[str, tuple[str, str]] = {
     "cfn": (r"[A-Za-z][\w-]*\.\w+", "${cfn:stack.Output}"),
     "revision": (r"", "${revision}"),
 }
+SYNONYMS = {"parameter": "ssm", "param": "ssm", "secretsmanager": "secret", "output": "cfn"}
 FILE_BYTES_MAX = 1 << 20
 
 
@@ -121,15 +121,21 @@ def parsed(match: re.Match[str]) -> Key:
         )
     kind, _, name = body.partition(":")
     if kind not in SYNTAX:
-        close = get_close_matches(kind.lower(), KINDS, 1)
-        like = SYNTAX[close[0]][1] if close else f"${{env:{body}}}"
-        question = f"did you mean `{like}`" if close else f"write `{like}`"
-        plain = "; a plain `${` is written `$${`"
-        raise MissingError(f"unknown placeholder '{match[0]}'", question + plain)
+        raise MissingError(f"unknown placeholder '{match[0]}'", _meant(kind, name, body))
     expression, example = SYNTAX[kind]
     if not re.fullmatch(expression, name) or ("revision" == kind != body):
         raise MissingError(f"'{match[0]}' is not complete", f"it is written `{example}`")
     return kind, name
+
+
+def _meant(kind: str, name: str, body: str) -> str:
+    plain = "a plain `${` is written `$${`"
+    close = get_close_matches(kind.lower(), [*SYNTAX, *SYNONYMS], 1, 0.7)
+    if close and name:
+        return f"did you mean `${{{SYNONYMS.get(close[0], close[0])}:{name}}}`? {plain}"
+    if re.fullmatch(r"\w+", body):
+        return f"write `${{env:{body}}}`; {plain}"
+    return f"there are: {', '.join(SYNTAX)}; {plain}"
 
 
 def look_up(keys: Sequence[Key], sources: Sources) -> Lookup:
@@ -180,7 +186,7 @@ def _file(name: str, sources: Sources) -> str:
             raise MissingError(f"the file {name} is larger than 1 MiB")
         text = path.read_text("utf-8").removesuffix("\n")
     except FileNotFoundError:
-        raise MissingError(f"there is no file {name}", f"looked for {path}") from None
+        raise MissingError(f"there is no file {name}", "paths are relative to kaiun.yml") from None
     except UnicodeDecodeError:
         raise MissingError(f"the file {name} is not UTF-8") from None
     except (OSError, ValueError) as error:

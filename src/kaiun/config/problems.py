@@ -34,6 +34,7 @@ MODELS: Mapping[Path, type[schema.Model]] = {
     ("network",): schema.Network,
     ("roles",): schema.Roles,
 }
+MAPPINGS = frozenset({"dict_type", "model_type", "model_attributes_type"})
 LATER: Mapping[Path, frozenset[str]] = {
     (): frozenset({"assets", "jobs", "autoscale", "schedule", "alarms", "cpu", "dashboard"}),
     ("processes", "*"): frozenset({"autoscale", "schedule", "alarms", "sidecars", "strategy"}),
@@ -126,21 +127,39 @@ def _expected(error: Detail, node: Node) -> tuple[str, str, bool]:
 
 
 def _retype(kind: str, node: Node) -> str:
+    if kind in MAPPINGS:
+        return _as_mapping(node)
     if node.value is None:
-        words = {"dict_type": "{}", "model_type": "{}", "tuple_type": "[]"}
-        empty = words.get(kind)
-        return (
-            f"write `{node.path[-1]}: {empty}`" if empty else "give it a value, or remove the key"
-        )
-    if kind == "string_type" and node.text:
-        return f'put it in quotes: "{node.text}"'
-    if kind == "bool_type":
-        return truth(str(node.value))
-    if kind == "int_type" and node.text:
-        return _integer(node.text)
-    if kind in {"tuple_type", "list_type"} and isinstance(node.value, str):
-        return f"write `[{node.value}]`"
-    return ""
+        empty = {"tuple_type": "[]", "string_type": '""'}.get(kind)
+        return f"write `{node.path[-1]}: {empty}`, or remove the key" if empty else "remove the key"
+    hints = {
+        "string_type": f'put it in quotes: "{node.text}"' if node.text else "",
+        "bool_type": truth(str(node.value)),
+        "int_type": _integer(node.text),
+        "tuple_type": f"write `[{node.value}]`" if isinstance(node.value, str) else "",
+    }
+    return hints.get(kind, "")
+
+
+def _as_mapping(node: Node) -> str:
+    name, above = node.path[-1], section(node.path)
+    if node.value is None:
+        return f"write `{name}: {{}}`"
+    if (
+        isinstance(node.value, str)
+        and above[:1] in {("processes",), ("tasks",)}
+        and len(above) == 2
+    ):
+        return f"write `{name}: {{command: {node.value}}}`"
+    if isinstance(node.value, str) and above == ("image",):
+        return f"write `image: {{repository: {node.value}}}`"
+    return "write `NAME: …`, one a line" if isinstance(node.value, list) else ""
+
+
+def section(path: Path) -> Path:
+    """Return the part of the file that a key belongs to: a process, a task or a section."""
+    inner = path[2:] if path[:1] == ("environments",) else path
+    return inner[:2] if inner[:1] in {("processes",), ("tasks",)} else inner[:1]
 
 
 def truth(text: str) -> str:
@@ -154,7 +173,7 @@ def _integer(text: str) -> str:
     digits = text.replace("_", "").replace(",", "").lstrip("0")
     if text.isdigit() and text.startswith("0"):
         return f"write `{digits or 0}`: a leading zero means octal to some"
-    if digits.isdigit() and text:
+    if digits.isdigit():
         return f"write `{digits}`"
     number = text.rstrip("smhMB ")
     if text.endswith("s") and number.isdigit():

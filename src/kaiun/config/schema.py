@@ -119,7 +119,7 @@ class Network(Model):
 
 
 class Roles(Model):
-    """The IAM roles of the tasks."""
+    """Who the tasks are to IAM."""
 
     task: Role | None = Field(default=None, description="The role that the app acts under.")
     execution: Role | None = Field(
@@ -217,3 +217,9 @@ def _plain(value: JsonValue, mask: Callable[[str], str]) -> JsonValue:
     if isinstance(value, list):
         return [_plain(each, mask) for each in value]
     return mask(value) if isinstance(value, str) else value
+
+
+if __name__ == "__main__":
+    from kaiun.config.jsonschema import main
+
+    main()

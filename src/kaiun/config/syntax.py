@@ -18,7 +18,7 @@ class Slip:
 
 
 SLIPS = (
-    Slip("unexpected end of stream", "this quote is not closed", "close it", opening=True),
+    Slip("unexpected end of stream", "this quote is not closed", opening=True),
     Slip("expected ',' or ']'", "this '[' is not closed", "close it by ']'", opening=True),
     Slip("expected ',' or '}'", "this '{' is not closed", "close it by '}'", opening=True),
     Slip(
@@ -59,6 +59,8 @@ def explain(error: yaml.MarkedYAMLError, text: str) -> tuple[int, int, str, str]
     here = (*text.splitlines(), "")[min(line, len(text.splitlines()))]
     if slip and slip.opening and "${" in here and "quote" not in slip.message:
         return line + 1, column + 1, slip.message, "a value with `${…}` in it stands in quotes here"
+    if slip and "quote" in slip.message:
+        return line + 1, column + 1, slip.message, f"close it by {here[column]}"
     if slip:
         return line + 1, column + 1, slip.message, slip.hint
     if "cannot start any token" in problem:

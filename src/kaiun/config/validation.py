@@ -35,7 +35,7 @@ def validate(node: Node, environment: str, root: Path, found: list[Found]) -> Co
         found += [problem for problem, about in told if is_open(about)]
         return None
     config = defaults.complete(given, environment, root)
-    bad = {section(problem.path) for problem, _ in told}
+    bad = {problems.section(problem.path) for problem, _ in told}
     found += [each for each in checks.check(config, node) if not doubtful(each.path, bad)]
     return config
 
@@ -45,15 +45,9 @@ def is_open(node: Node) -> bool:
     return bool(node.source) and bool(list(interpolate.placeholders(node)))
 
 
-def section(path: Steps) -> Steps:
-    """Return the part of the file that a key belongs to: a process, a task or a section."""
-    inner = path[2:] if path[:1] == ("environments",) else path
-    return inner[:2] if inner[:1] in {("processes",), ("tasks",)} else inner[:1]
-
-
 def doubtful(path: Steps, bad: set[Steps]) -> bool:
     """Return whether a check's finding may be due to a value that was left out."""
-    return section(path) in bad or ("launch_type",) in bad
+    return problems.section(path) in bad or ("launch_type",) in bad
 
 
 def _model(plain: Plain) -> tuple[Environment | None, list[Detail]]:

@@ -24,6 +24,7 @@ from kaiun.config.fields import (
     HttpPath,
     Matcher,
     MiB,
+    OrText,
     PassThrough,
     Port,
     Reference,
@@ -165,9 +166,9 @@ class Process(Workload):
     """A process that keeps running: an ECS service."""
 
     port: Port | None = Field(default=None, description="The port that the container listens on.")
-    health: Annotated[Health, BeforeValidator(values.to_health)] | None = Field(
-        default=None, description="The health check; a path alone is short for `{path: …}`."
-    )
+    health: (
+        Annotated[Health, BeforeValidator(values.to_health), OrText("short for `{path: …}`")] | None
+    ) = Field(default=None, description="The health check; a path alone is short for `{path: …}`.")
     count: Annotated[StrictInt, Field(ge=0, le=5000)] = Field(
         default=1, description="How many tasks to run."
     )
