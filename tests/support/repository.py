@@ -38,11 +38,14 @@ class Repository:
         return done.stdout.strip()
 
     def write(self, files: dict[str, str | bytes]) -> None:
-        """Write files into the work tree without committing them."""
+        """Write files into the work tree without committing them; programs are executable."""
         for name, content in files.items():
             path = self.path / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content.encode() if isinstance(content, str) else content)
+            data = content.encode() if isinstance(content, str) else content
+            path.write_bytes(data)
+            if data.startswith((b"\x7fELF", b"#!")):
+                path.chmod(0o755)
 
     def commit(self, files: dict[str, str | bytes] | None = None, message: str = "change") -> str:
         """Write files, commit everything, return the SHA."""

@@ -1,0 +1,382 @@
+"""From a commit to a digest, all of it real: git, BuildKit, a registry.
+
+No image is pulled: the images hold this machine's own shell and the libraries it needs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from support.repository import Repository
+
+from kaiun.config import load
+from kaiun.errors import ImageError
+from kaiun.image import (
+    BuildEvent,
+    Built,
+    Credentials,
+    Registry,
+    Source,
+    Workshop,
+    ensure,
+    ensure_all,
+    find,
+    pin,
+    resolve,
+)
+from kaiun.image.client import find as find_client
+from kaiun.image.reference import parse
+
+pytestmark = pytest.mark.docker
+
+PROGRAMS = ("sh", "cat", "sleep", "ls")
+# htpasswd's line for ann with "open sesame" (bcrypt, cost 4)
+HTPASSWD = "ann:$2b$04$o1jxcDrzxIWI7JdhJVWRG.UZ0YxFp8.52iR/vqGrWahO1FoH0iPy.\n"
+DOCKERFILE = """\
+FROM scratch
+COPY system/ /
+ARG WHO=nobody
+RUN echo hello $WHO > /hello
+COPY . /app/
+CMD ["/bin/ls", "/app"]
+"""
+
+
+def system() -> dict[str, str | bytes]:
+    """Return a root file system that can run this machine's shell."""
+    files: dict[str, str | bytes] = {}
+    for name in PROGRAMS:
+        program = shutil.which(name)
+        assert program
+        linked = subprocess.run(["ldd", program], capture_output=True, text=True, check=True)
+        files[f"system/bin/{name}"] = Path(program).read_bytes()
+        for library in re.findall(r"/\S+", linked.stdout):
+            files[f"system{library}"] = Path(library).read_bytes()
+    return files
+
+
+def docker(*arguments: str) -> str:
+    program = find_client().program
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@contextlib.contextmanager
+def registry_process(directory: Path, extra: str = "") -> Iterator[str]:
+    """Run a registry on a port of its own choosing; yield host:port."""
+    program = shutil.which("docker-registry")
+    if program is None:
+        pytest.skip("no registry here: apt-get install docker-registry")
+    settings = directory / "registry.yml"
+    settings.write_text(
+        f"version: 0.1\nstorage:\n  filesystem: {{rootdirectory: {directory}/data}}\n"
+        "  delete: {enabled: true}\nhttp: {addr: '127.0.0.1:0', secret: s}\n" + extra
+    )
+    log = directory / "registry.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen([program, "serve", str(settings)], stdout=output, stderr=output)
+    try:
+        deadline = time.monotonic() + 20
+        while not (found := re.search(r"listening on 127\.0\.0\.1:(\d+)", log.read_text())):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.02)
+        yield f"localhost:{found[1]}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@dataclass
+class Bench:
+    """One application with its repository, registry and everything that kaiun told."""
+
+    repository: Repository
+    source: Source
+    workshop: Workshop
+    events: list[BuildEvent]
+
+    def ensure(self, **changes: object) -> Built:
+        no_cache = bool(changes.pop("no_cache", False))
+        source = replace(self.source, **changes)  # type: ignore[arg-type]
+        revision = resolve(self.repository.path)
+        return ensure(source, revision, self.workshop, no_cache=no_cache)
+
+    def run(self, image: str, *command: str) -> str:
+        return docker("run", "--rm", "--network=none", image, *command)
+
+    def failing(self) -> ImageError:
+        with pytest.raises(ImageError) as caught:
+            self.ensure()
+        return caught.value
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with registry_process(tmp_path_factory.mktemp("registry")) as host:
+        yield host
+
+
+@pytest.fixture
+def bench(tmp_path: Path, registry: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    app = f"t-{uuid.uuid4().hex[:12]}"
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker-settings"))
+    repository = Repository(tmp_path / "repository")
+    repository.commit({**system(), "Dockerfile": DOCKERFILE, "unique": app})
+    events: list[BuildEvent] = []
+    source = Source(app, f"{registry}/{app}", repository.path)
+    yield Bench(repository, source, Workshop(events.append, home=tmp_path / "home"), events)
+    images = docker("image", "ls", "--all", "--quiet", f"--filter=label=kaiun.app={app}").split()
+    if images:
+        docker("image", "rm", "--force", *sorted(set(images)))
+
+
+def test_commit_is_built_pushed_and_runs(bench: Bench) -> None:
+    built = bench.ensure()
+    sha = bench.repository.git("rev-parse", "HEAD")
+    assert built.built
+    assert built.tag == sha
+    assert built.reference == f"{bench.source.repository}@{built.digest}"
+    assert Registry().digest(parse(f"{bench.source.repository}:{sha}")) == built.digest
+    docker("image", "rm", f"{bench.source.repository}:{sha}")
+    docker("pull", "--quiet", built.reference)
+    assert "unique" in bench.run(built.reference).split()
+
+
+def test_second_time_nothing_is_built_and_it_is_quick(bench: Bench) -> None:
+    first = bench.ensure()
+    bench.events.clear()
+    again = [bench.ensure() for _ in range(5)]
+    assert {each.digest for each in again} == {first.digest}
+    assert not any(each.built for each in again)
+    assert bench.events == []
+    assert min(each.seconds for each in again) <= 0.1
+
+
+def test_progress_tells_steps_of_build_and_push(bench: Bench) -> None:
+    bench.ensure()
+    done = [(e.step, e.total) for e in bench.events if e.step and e.state in {"done", "cached"}]
+    assert sorted(done) == [(1, 3), (2, 3), (3, 3)]
+    assert any(event.phase == "push" and event.state == "done" for event in bench.events)
+    assert {event.image for event in bench.events} == {bench.source.app}
+
+
+def test_dirty_tree_is_not_in_the_image_and_dockerignore_is_honoured(bench: Bench) -> None:
+    bench.repository.commit({".dockerignore": "*.md\nsecret\n", "README.md": "", "secret/key": "k"})
+    bench.repository.write({"unique": "dirty", "untracked": ""})
+    built = bench.ensure()
+    assert set(bench.run(built.reference).split()) == {"Dockerfile", "system", "unique"}
+    assert bench.run(built.reference, "/bin/cat", "/app/unique") == bench.source.app
+
+
+def test_arguments_reach_the_build_and_labels_the_image(bench: Bench) -> None:
+    bench.repository.git("remote", "add", "origin", "https://u:p@git.example.com/shop.git")
+    built = bench.ensure(args=(("WHO", "ann & bob\n'$x'"),))
+    assert bench.run(built.reference, "/bin/cat", "/hello") == "hello ann & bob '$x'"
+    labels = json.loads(
+        docker("image", "inspect", "-f", "{{json .Config.Labels}}", built.reference)
+    )
+    assert labels == {
+        "kaiun.app": bench.source.app,
+        "org.opencontainers.image.created": "2026-01-02T03:04:05+09:00",
+        "org.opencontainers.image.revision": built.tag,
+        "org.opencontainers.image.source": "https://git.example.com/shop.git",
+    }
+
+
+def test_dockerfile_elsewhere_and_its_stage_are_built(bench: Bench) -> None:
+    staged = "FROM scratch AS base\nCOPY system/ /\nFROM base\nRUN exit 1\n"
+    bench.repository.commit({"docker/Web": staged})
+    built = bench.ensure(dockerfile="docker/Web", target="base")
+    assert bench.run(built.reference, "/bin/sh", "-c", "echo up") == "up"
+
+
+def test_directory_is_built_again_only_when_it_changed(bench: Bench) -> None:
+    bench.repository.commit(
+        {"docker/db/Dockerfile": "FROM scratch\nCOPY data /\n", "docker/db/data": "1"}
+    )
+    directory = {"context": "docker/db", "by_tree": True}
+    first = bench.ensure(**directory)
+    bench.repository.commit({"other": "1"})
+    second = bench.ensure(**directory)
+    assert (second.built, second.reference) == (False, first.reference)
+    bench.repository.commit({"docker/db/data": "2"})
+    third = bench.ensure(**directory)
+    assert third.built
+    assert len({first.tag, third.tag}) == len({first.digest, third.digest}) == 2
+    assert third.tag == bench.repository.git("rev-parse", "HEAD:docker/db")
+
+
+def test_app_in_a_subdirectory_of_the_repository(bench: Bench) -> None:
+    bench.repository.commit(
+        {"apps/shop/Dockerfile": "FROM scratch\nCOPY a /\n", "apps/shop/a": "1"}
+    )
+    assert bench.ensure(root=bench.repository.path / "apps/shop").built
+
+
+def test_failing_step_shows_its_output(bench: Bench) -> None:
+    script = "echo compiling; echo 'NameError: uninitialized constant Shop' >&2; exit 7"
+    bench.repository.commit({"Dockerfile": f"FROM scratch\nCOPY system/ /\nRUN {script}\n"})
+    problem = bench.failing()
+    assert "the build failed at [2/2] RUN echo compiling" in problem.message
+    assert {"compiling", "NameError: uninitialized constant Shop"} < set(problem.detail)
+    assert problem.detail[-1] == "exit code: 7"
+    assert find(bench.source, resolve(bench.repository.path), bench.workshop) is None
+
+
+def test_broken_dockerfile_and_missing_base_say_so(bench: Bench) -> None:
+    bench.repository.commit({"Dockerfile": "FROM scratch\nCOPPY a b\n"})
+    assert "unknown instruction: COPPY" in " ".join(bench.failing().detail)
+    bench.repository.commit({"Dockerfile": "FROM localhost:1/nothing:1\n"})
+    problem = bench.failing()
+    assert "localhost:1/nothing:1" in problem.message
+    assert "base image" in problem.hint
+
+
+def test_no_cache_builds_what_is_there_already(bench: Bench) -> None:
+    bench.ensure()
+    bench.events.clear()
+    assert bench.ensure(no_cache=True).built
+    assert not [event for event in bench.events if event.cached and "RUN" in event.name]
+
+
+def test_two_at_once_build_once(bench: Bench) -> None:
+    slow = f"FROM scratch\nCOPY system/ /\nRUN echo {bench.source.app}; sleep 1\n"
+    bench.repository.commit({"Dockerfile": slow})
+    start = threading.Barrier(2)
+
+    def run(_: int) -> Built:
+        start.wait(10)
+        return bench.ensure()
+
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(run, range(2)))
+    assert sorted(each.built for each in results) == [False, True]
+    assert results[0].digest == results[1].digest
+    assert [event.phase for event in bench.events].count("wait") == 1
+
+
+BUILD = """
+import sys
+from pathlib import Path
+from kaiun.image import Source, Workshop, ensure, resolve
+app, repository, root, home = sys.argv[1:]
+workshop = Workshop(lambda event: print(event.line, flush=True), home=Path(home))
+ensure(Source(app, repository, Path(root)), resolve(Path(root)), workshop)
+"""
+
+
+def running(word: str) -> list[str]:
+    """Return the command lines on this machine that hold `word`, ours excepted."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if word in line and path.parent.name != str(os.getpid()):
+                found.append(line)
+    return found
+
+
+def test_ctrl_c_leaves_no_build_behind(bench: Bench, tmp_path: Path) -> None:
+    marker = str(uuid.uuid4().int % 10**9 + 10**6)
+    endless = f"FROM scratch\nCOPY system/ /\nRUN echo ready-$((1 + 1)); sleep {marker}\n"
+    bench.repository.commit({"Dockerfile": endless})
+    argv = [
+        bench.source.app,
+        bench.source.repository,
+        str(bench.repository.path),
+        str(tmp_path / "home"),
+    ]
+    with subprocess.Popen(
+        [sys.executable, "-c", BUILD, *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        while line := process.stdout.readline():
+            if line == b"ready-2\n":
+                break
+        assert running(f"sleep {marker}")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(15) != 0
+    deadline = time.monotonic() + 15
+    while (left := running(f"sleep {marker}") + running(bench.source.repository)) and (
+        time.monotonic() < deadline
+    ):
+        time.sleep(0.05)
+    assert left == []
+    assert list((tmp_path / "home/locks").iterdir()) == []
+    assert docker("image", "ls", "--quiet", bench.source.repository) == ""
+    assert find(bench.source, resolve(bench.repository.path), bench.workshop) is None
+
+
+def test_registry_with_a_password_is_pushed_to(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "htpasswd").write_text(HTPASSWD)
+    extra = f"auth: {{htpasswd: {{realm: r, path: {tmp_path}/htpasswd}}}}\n"
+    ann = Credentials("ann", "open sesame")
+    with registry_process(tmp_path, extra) as host:
+        repository = f"{host}/shop"
+        with pytest.raises(ImageError, match="refused the credentials") as caught:
+            bench.ensure(repository=repository)
+        assert caught.value.hint == f"docker login {host}"
+        bench.workshop = Workshop(injected=lambda _: ann, home=tmp_path / "home")
+        assert bench.ensure(repository=repository).built
+        settings = tmp_path / "docker-settings"
+        settings.mkdir(exist_ok=True)
+        auths = {host: {"auth": ann.basic().removeprefix("Basic ")}}
+        (settings / "config.json").write_text(json.dumps({"auths": auths}))
+        bench.workshop = Workshop(home=tmp_path / "home")
+        assert not bench.ensure(repository=repository).built
+        assert bench.ensure(repository=repository, no_cache=True).built
+
+
+def test_absent_registry_is_told_before_anything_is_built(bench: Bench, tmp_path: Path) -> None:
+    with registry_process(tmp_path) as host:
+        pass
+    with pytest.raises(ImageError, match="the registry does not answer") as caught:
+        bench.ensure(repository=f"{host}/shop")
+    assert caught.value.where == host
+    assert bench.events == []
+
+
+def test_all_images_of_a_configuration(bench: Bench, registry: str) -> None:
+    app = bench.source.app
+    config = f"""\
+app: {app}
+image: {{repository: {registry}/{app}}}
+processes:
+  web: {{command: /bin/sh}}
+  db: {{image: {{context: db}}}}
+  cache: {{image: "{app}-only-here:1"}}
+tasks:
+  migrate: {{command: /bin/sh}}
+"""
+    bench.repository.commit({"kaiun.yml": config, "db/Dockerfile": "FROM scratch\nCOPY . /\n"})
+    loaded = load(bench.repository.path / "kaiun.yml")
+    docker(
+        "tag",
+        docker("image", "inspect", "-f", "{{.Id}}", bench.ensure().reference),
+        f"{app}-only-here:1",
+    )
+    images = ensure_all(loaded, resolve(bench.repository.path), bench.workshop)
+    assert images["web"] == images["migrate"]
+    assert images["db"].repository == f"{registry}/{app}-db"
+    assert images["db"].built
+    assert images["cache"].reference == f"{app}-only-here:1"
+    assert "Docker Engine here" in images["cache"].note
+    assert pin(f"{registry}/{app}-db:{images['db'].tag}", bench.workshop, local=True).digest == (
+        images["db"].digest
+    )
