@@ -15,15 +15,18 @@ fail() {
   exit 1
 }
 
-# stage NAME COMMAND… runs the command and prints its name and its time.
+# stage NAME COMMAND… runs the command, prints its name and its time, and returns its status.
+# Inside, errexit is off where the caller tests that status: what is run here must return its failures.
 stage() {
-  local name=$1 began ended
+  local name=$1 began tenths status=0
   shift
   say "── $name"
   began=$(date +%s%N)
-  "$@"
-  ended=$(date +%s%N)
-  say "   $name: $(((ended - began) / 1000000000)).$(((ended - began) / 100000000 % 10)) s"
+  "$@" || status=$?
+  tenths=$((($(date +%s%N) - began) / 100000000))
+  [ "$status" = 0 ] || name="$name failed"
+  say "   $name: $((tenths / 10)).$((tenths % 10)) s"
+  return "$status"
 }
 
 have() { command -v "$1" >/dev/null 2>&1; }
