@@ -40,7 +40,7 @@ class FixedResponse:
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """ALB redirect; `#{host}`, `#{path}`, `#{port}`, `#{protocol}`, `#{query}` stand for the request's."""
+    """ALB redirect. `#{host}`, `#{path}`, `#{port}`, `#{protocol}`, `#{query}`: the request's."""
 
     status: int
     protocol: str = "#{protocol}"
@@ -92,10 +92,10 @@ class Balancer(Protocol):
     """A data plane. `apply` is idempotent, and never drops a connection that is in use."""
 
     async def open(self) -> None:
-        """Adopt the process of an earlier engine where there is one, else start when first needed."""
+        """Adopt the process of an earlier engine, if any; one is started when first needed."""
 
     async def apply(self, wiring: Wiring) -> None:
-        """Make it so: server changes at run time, a seamless reload only for listeners and backends.
+        """Make it so: servers change at run time, listeners and backends by a seamless reload.
 
         Raises EngineError with the port where a listener's port is taken by somebody else.
         """

@@ -180,7 +180,7 @@ class Runtime(Protocol):
         """Create and start one container. Raises RuntimeFailure."""
 
     async def stop(self, task_id: str, name: str, timeout_s: int) -> None:
-        """SIGTERM (or the image's STOPSIGNAL), then SIGKILL after `timeout_s`. Returns when stopped."""
+        """SIGTERM (or the image's STOPSIGNAL), SIGKILL after `timeout_s`; return when stopped."""
 
     async def remove(self, task_id: str) -> None:
         """Remove every container and the network of the task. Unknown task: nothing."""

@@ -1,0 +1,261 @@
+"""Say listeners, rules and target groups in the words of haproxy.cfg (pure; HAProxy ≥ 2.6).
+
+Servers are no part of what makes two configurations differ: they come and go at run time. They
+are written all the same, so that a reload begins with those that are wanted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from kaiun.engine.balancer.base import (
+    Backend,
+    FixedResponse,
+    Forward,
+    Listener,
+    Redirect,
+    Rule,
+    Server,
+    ServerState,
+    Wiring,
+)
+
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_./:-]")
+_DEFAULT_IDLE_S: Final = 60
+_TITLES: Final = {
+    400: "Bad Request",
+    408: "Request Timeout",
+    500: "Internal Server Error",
+    502: "Bad Gateway",
+    503: "Service Temporarily Unavailable",
+    504: "Gateway Time-out",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Where the unix sockets are: both names must stay short (sun_path holds 108 bytes)."""
+
+    stats: str
+    master: str
+
+
+def server_name(server: Server) -> str:
+    return f"{server.address}:{server.port}"
+
+
+def frontend_name(listener: Listener) -> str:
+    return f"listener-{listener.port}-{listener.name}"
+
+
+def ready(backend: Backend) -> dict[str, Server]:
+    """Return the servers that take new requests; the others are unknown to HAProxy."""
+    return {server_name(s): s for s in backend.servers if s.state is ServerState.READY}
+
+
+def digest(wiring: Wiring, paths: Paths) -> str:
+    """Return what changes when a reload is needed: everything but the servers."""
+    bare = Wiring(wiring.listeners, tuple(Backend(b.name) for b in wiring.backends))
+    return hashlib.sha256(_text(bare, paths, "").encode()).hexdigest()[:16]
+
+
+def render(wiring: Wiring, paths: Paths) -> str:
+    return _text(wiring, paths, digest(wiring, paths))
+
+
+def _text(wiring: Wiring, paths: Paths, mark: str) -> str:
+    lines = list(_global(paths, mark))
+    known = {backend.name for backend in wiring.backends}
+    for listener in wiring.listeners:
+        lines += ["", *_frontend(listener, known)]
+    for backend in wiring.backends:
+        lines += ["", *_backend(backend)]
+    return "\n".join(lines) + "\n"
+
+
+def _global(paths: Paths, mark: str) -> Iterator[str]:
+    yield "# Written by kaiun; changes are lost."
+    yield "global"
+    yield f"    description kaiun-{mark}"
+    yield f"    stats socket unix@{quote(paths.stats)} mode 600 level admin expose-fd listeners"
+    yield "    maxconn 1900"
+    yield "    nbthread 1"
+    yield ""
+    yield "defaults"
+    yield "    mode http"
+    yield "    timeout connect 5s"
+    yield f"    timeout client {_DEFAULT_IDLE_S}s"
+    yield f"    timeout server {_DEFAULT_IDLE_S}s"
+    # A connection is tried again, on another server; a request that was sent never is.
+    yield "    retries 3"
+    yield "    option redispatch 1"
+    # No request meets a connection that its server is just closing.
+    yield "    option http-server-close"
+    yield "    http-reuse never"
+    # An idle client learns of a reload by `Connection: close`, never by a closed connection.
+    yield "    option idle-close-on-response"
+    for status, title in _TITLES.items():
+        page = quote(_page(status, title))
+        yield f"    http-error status {status} content-type text/html string {page}"
+
+
+def _page(status: int, title: str) -> str:
+    head = f"{status} {title}"
+    return (
+        f"<html>\r\n<head><title>{head}</title></head>\r\n<body>\r\n"
+        f"<center><h1>{head}</h1></center>\r\n</body>\r\n</html>\r\n"
+    )
+
+
+def _backend(backend: Backend) -> Iterator[str]:
+    yield f"backend {backend.name}"
+    yield "    balance roundrobin"
+    yield "    http-request set-timeout server var(txn.idle)"
+    yield "    http-request set-timeout tunnel var(txn.idle)"
+    yield "    http-response set-var(txn.answered) bool(true)"
+    # No target is 503; a target that cannot be connected to is 502, as a load balancer has it.
+    yield (
+        "    http-after-response set-status 502 if { status 503 } "
+        f"!{{ var(txn.answered) -m found }} {{ nbsrv({backend.name}) gt 0 }}"
+    )
+    for name, server in ready(backend).items():
+        yield f"    server {name} {server.address}:{server.port}"
+
+
+def _frontend(listener: Listener, known: set[str]) -> Iterator[str]:
+    idle = listener.idle_timeout_s
+    yield f"frontend {frontend_name(listener)}"
+    yield f"    bind 127.0.0.1:{listener.port}"
+    yield f"    timeout client {idle}s"
+    yield f"    timeout http-keep-alive {idle}s"
+    yield f"    http-request set-var(txn.idle) int({idle * 1000})"
+    yield "    http-request set-var(txn.die) rand(1000000)"
+    yield from _forwarding(listener.port)
+    for number, rule in enumerate(listener.rules, start=1):
+        test = " ".join(_conditions(rule))
+        yield (
+            f"    http-request set-var(txn.rule) int({number}) "
+            f"if !{{ var(txn.rule) -m found }} {test}".rstrip()
+        )
+    yield "    http-request set-var(txn.rule) int(0) if !{ var(txn.rule) -m found }"
+    actions = [listener.default, *(rule.action for rule in listener.rules)]
+    for number, action in enumerate(actions):
+        test = f"{{ var(txn.rule) -m int {number} }}"
+        if isinstance(action, FixedResponse):
+            yield _fixed(action, test)
+        elif isinstance(action, Redirect):
+            yield from _redirect(action, listener.port, test)
+        else:
+            yield from _forward(action, test, known)
+
+
+def _forwarding(port: int) -> Iterator[str]:
+    """X-Forwarded-* and X-Amzn-Trace-Id. Source: ELB, HTTP headers and load balancers."""
+    xff = "X-Forwarded-For"
+    given = f"{{ req.fhdr({xff}) -m found }}"
+    yield f"    http-request set-header {xff} %[req.fhdr({xff})],\\ %[src] if {given}"
+    yield f"    http-request set-header {xff} %[src] unless {given}"
+    yield "    http-request set-header X-Forwarded-Proto http"
+    yield f"    http-request set-header X-Forwarded-Port {port}"
+    trace = "X-Amzn-Trace-Id"
+    yield "    http-request set-var-fmt(txn.now) %{+X}Ts"
+    fresh = "1-%[var(txn.now),lower]-%[uuid(),regsub(-,,g),bytes(0,24)]"
+    yield f"    http-request set-var-fmt(txn.trace) {fresh}"
+    rooted = f"{{ req.fhdr({trace}) -m sub Root= }}"
+    given = f"{{ req.fhdr({trace}) -m found }}"
+    both = f"%[var(txn.trace)];%[req.fhdr({trace})]"
+    yield f"    http-request set-header {trace} Self={both} if {rooted}"
+    yield f"    http-request set-header {trace} Root={both} if {given} !{rooted}"
+    yield f"    http-request set-header {trace} Root=%[var(txn.trace)] unless {given}"
+
+
+def _forward(action: Forward, test: str, known: set[str]) -> Iterator[str]:
+    """Share out by the request's throw of the die; a group of no weight gets nothing."""
+    weights = [(name, weight) for name, weight in action.weights if weight > 0 and name in known]
+    total = sum(weight for _, weight in weights)
+    below = 0
+    for name, weight in weights:
+        below += weight
+        limit = below * 1000000 // total
+        share = "" if below == total else f" {{ var(txn.die) -m int lt {limit} }}"
+        yield f"    use_backend {name} if {test}{share}"
+
+
+def _fixed(action: FixedResponse, test: str) -> str:
+    body = f" content-type {quote(action.content_type)} string {quote(action.body)}"
+    return f"    http-request return status {action.status}{body if action.body else ''} if {test}"
+
+
+def _redirect(action: Redirect, port: int, test: str) -> Iterator[str]:
+    protocol = action.protocol.lower().replace("#{protocol}", "http")
+    target = action.port.replace("#{port}", str(port))
+    base = f"{_template(protocol)}://{_template(action.host)}:{_template(target)}{_template(action.path)}"
+    code = action.status
+    if action.query == "#{query}":
+        asked = "{ query -m len gt 0 }"
+        yield f"    http-request redirect location {base}?%[query] code {code} if {test} {asked}"
+        yield f"    http-request redirect location {base} code {code} if {test}"
+        return
+    query = f"?{_template(action.query)}" if action.query else ""
+    yield f"    http-request redirect location {base}{query} code {code} if {test}"
+
+
+def _template(text: str) -> str:
+    """Return a log-format string: `#{…}` stand for the request's parts, all else for itself."""
+    parts = {
+        "#{host}": "%[req.hdr(host),field(1,:)]",
+        "#{path}": "%[path,bytes(1)]",
+        "#{query}": "%[query]",
+    }
+    pieces = re.split(r"(#\{(?:host|path|query)\})", text)
+    return "".join(parts.get(piece) or quote(piece.replace("%", "%%")) for piece in pieces)
+
+
+def _conditions(rule: Rule) -> Iterator[str]:
+    for field, values in rule.conditions.items():
+        kind, _, key = field.partition(":")
+        if kind == "query-string":
+            yield _anonymous("query", [_query_pattern(key, value) for value in values], "-i -m reg")
+        elif kind == "source-ip":
+            yield _anonymous("src", values, "")
+        elif kind == "http-request-method":
+            yield _anonymous("method", values, "-m str")
+        elif kind == "path-pattern":
+            yield _anonymous("path", [f"^{_wild(v)}$" for v in values], "-m reg")
+        elif kind == "host-header":
+            yield _anonymous("req.hdr(host),field(1,:)", _whole(values), "-i -m reg")
+        elif kind == "http-header":
+            yield _anonymous(f"req.fhdr({key})", _whole(values), "-i -m reg")
+
+
+def _whole(values: Sequence[str]) -> list[str]:
+    return [f"^{_wild(value)}$" for value in values]
+
+
+def _query_pattern(key: str, value: str) -> str:
+    """KEY=VALUE as one pair of the query string; without a key, the value of any pair."""
+    name = _wild(key, other="[^&=]") if key else "[^&=]*"
+    return f"(^|&){name}={_wild(value, other='[^&]')}(&|$)"
+
+
+def _wild(pattern: str, *, other: str = ".") -> str:
+    special = {"*": f"{other}*", "?": other}
+    return "".join(special.get(char) or re.escape(char) for char in pattern)
+
+
+def _anonymous(fetch: str, values: Sequence[str], flags: str) -> str:
+    return f"{{ {fetch} {flags} -- {' '.join(map(quote, values))} }}".replace("  ", " ")
+
+
+def quote(text: str) -> str:
+    """Return one word of haproxy.cfg; anything that could mean something is written in hex."""
+    if not text:
+        return '""'
+    return "".join(
+        char if _PLAIN.match(char) else "".join(f"\\x{byte:02x}" for byte in char.encode())
+        for char in text
+    )
