@@ -32,7 +32,7 @@ class Desired:
     load_balancer: Json | None
     listeners: tuple[ListenerSpec, ...]
     before: tuple[RunTask, ...]
-    cluster_tags: tuple[tuple[str, str], ...] = ()
+    tags_of_all: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def needed(self) -> frozenset[str]:
@@ -55,7 +55,7 @@ def desired(config: Config, release: Release, place: Place | None = None) -> Des
         load_balancer=balancing.load_balancer(config),
         listeners=tuple(balancing.listeners(config)),
         before=tuple(_before(config, name, release) for name in _before_deploy(config)),
-        cluster_tags=(("kaiun:app", config.app), ("kaiun:environment", config.environment)),
+        tags_of_all={"kaiun:app": config.app, "kaiun:environment": config.environment},
     )
 
 

@@ -70,8 +70,8 @@ def _cluster(desired: Desired, live: Live, found: Provision) -> None:
     if live.cluster:
         return
     if desired.provision:
-        request: Json = {"clusterName": cluster, "tags": desired.cluster_tags}
-        found.steps.append(CreateCluster(cluster, request))
+        tags = [{"key": key, "value": value} for key, value in desired.tags_of_all.items()]
+        found.steps.append(CreateCluster(cluster, {"clusterName": cluster, "tags": tags}))
     else:
         found.missing("cluster", f"there is no cluster {cluster!r} here")
 
@@ -81,7 +81,8 @@ def _log_group(desired: Desired, live: Live, found: Provision) -> None:
     if group is None or live.log_group:
         return
     if desired.provision:
-        found.steps.append(CreateLogGroup(group, {"logGroupName": group}))
+        request = {"logGroupName": group, "tags": desired.tags_of_all}
+        found.steps.append(CreateLogGroup(group, request))
     else:
         found.missing("logs/group", f"there is no log group {group!r}")
 
