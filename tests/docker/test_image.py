@@ -184,6 +184,15 @@ def test_dirty_tree_is_not_in_the_image_and_dockerignore_is_honoured(bench: Benc
     assert bench.run(built.reference, "/bin/cat", "/app/unique") == bench.source.app
 
 
+def test_a_user_without_rights_can_read_what_was_copied(bench: Bench) -> None:
+    before = os.umask(0o077)
+    try:
+        built = bench.ensure()
+    finally:
+        os.umask(before)
+    assert "unique" in docker("run", "--rm", "--user=1000", "--network=none", built.reference)
+
+
 def test_arguments_reach_the_build_and_labels_the_image(bench: Bench) -> None:
     bench.repository.git("remote", "add", "origin", "https://u:p@git.example.com/shop.git")
     built = bench.ensure(args=(("WHO", "ann & bob\n'$x'"),))
@@ -271,13 +280,22 @@ def test_two_at_once_build_once(bench: Bench) -> None:
     assert [event.phase for event in bench.events].count("wait") == 1
 
 
-BUILD = """
+BUILD_ONE = """
 import sys
 from pathlib import Path
 from kaiun.image import Source, Workshop, ensure, resolve
 app, repository, root, home = sys.argv[1:]
 workshop = Workshop(lambda event: print(event.line, flush=True), home=Path(home))
 ensure(Source(app, repository, Path(root)), resolve(Path(root)), workshop)
+"""
+BUILD_ALL = """
+import sys
+from pathlib import Path
+from kaiun.config import load
+from kaiun.image import Workshop, ensure_all, resolve
+app, repository, root, home = sys.argv[1:]
+workshop = Workshop(lambda event: print(event.line, flush=True), home=Path(home))
+ensure_all(load(Path(root) / "kaiun.yml"), resolve(Path(root)), workshop)
 """
 
 
@@ -292,10 +310,13 @@ def running(word: str) -> list[str]:
     return found
 
 
-def test_ctrl_c_leaves_no_build_behind(bench: Bench, tmp_path: Path) -> None:
+@pytest.mark.parametrize("program", [BUILD_ONE, BUILD_ALL])
+def test_ctrl_c_leaves_no_build_behind(bench: Bench, tmp_path: Path, program: str) -> None:
     marker = str(uuid.uuid4().int % 10**9 + 10**6)
     endless = f"FROM scratch\nCOPY system/ /\nRUN echo ready-$((1 + 1)); sleep {marker}\n"
-    bench.repository.commit({"Dockerfile": endless})
+    image = f"image: {{repository: {bench.source.repository}}}"
+    config = f"app: {bench.source.app}\n{image}\nprocesses: {{web: {{command: x}}}}\n"
+    bench.repository.commit({"Dockerfile": endless, "kaiun.yml": config})
     argv = [
         bench.source.app,
         bench.source.repository,
@@ -303,7 +324,7 @@ def test_ctrl_c_leaves_no_build_behind(bench: Bench, tmp_path: Path) -> None:
         str(tmp_path / "home"),
     ]
     with subprocess.Popen(
-        [sys.executable, "-c", BUILD, *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", program, *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         assert process.stdout
         while line := process.stdout.readline():

@@ -30,7 +30,9 @@ _SAME_EVERYWHERE = ("-c", "tar.umask=0022", "-c", "core.autocrlf=false", "-c", "
 def unpacked(place: Place, stop: Stop) -> Iterator[Path]:
     """Yield a temporary directory that holds the context; it is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="kaiun-context-", ignore_cleanup_errors=True) as name:
-        context = Path(name)
+        context = Path(name) / "context"
+        context.mkdir()
+        context.chmod(0o755)  # whatever the umask: COPY may carry it into the image
         _unpack(place, context, stop)
         yield context
 
