@@ -26,16 +26,16 @@ from kaiun.deploy.rollout import Progress
 class Pace:
     """Seconds. `steady_s`: ECS calls a task without any health check healthy after that."""
 
-    first_s: float = 1.5
-    growth: float = 0.6  # a poll's distance, as a share of the rollout's age
+    first_s: float = 2.0
+    growth: float = 0.7  # a poll's distance, as a share of the rollout's age
     slowest_s: float = 8.0
-    draining_s: float = 15.0  # slowest while old tasks drain: the new ones serve already
-    quick_s: float = 0.7
+    draining_s: float = 20.0  # slowest while old tasks drain: the new ones serve already
+    quick_s: float = 0.8
     early_s: float = 0.3  # begin to look this long before the expected moment
     steady_s: float = 40.0
 
 
-SURE, UNSURE = 0.2, 0.5  # how fast interest in a moment fades, as a share of its age
+FADING = 0.2  # how fast interest in a moment fades, as a share of its age
 
 
 def next_poll(rollouts: Iterable[Progress], now: float, pace: Pace) -> float:
@@ -48,24 +48,28 @@ def _wait(rollout: Progress, now: float, pace: Pace) -> float:
     age = max(0.0, now - rollout.follow.created_at)
     slowest = pace.draining_s if rollout.retired_at is not None else pace.slowest_s
     slow = min(max(pace.first_s, pace.growth * age), slowest)
-    return min([slow, *(_near(*moment, now, pace) for moment in moments(rollout, pace))])
+    return min([slow, *(_near(moment, now, pace) for moment in moments(rollout, pace))])
 
 
-def _near(moment: float, fading: float, now: float, pace: Pace) -> float:
+def _near(moment: float, now: float, pace: Pace) -> float:
     """Sleep until shortly before the moment; after it look quickly, ever slower with its age."""
     ahead = moment - pace.early_s - now
-    return ahead if ahead > 0 else max(pace.quick_s, fading * (now - moment))
+    return ahead if ahead > 0 else max(pace.quick_s, FADING * (now - moment))
 
 
-def moments(rollout: Progress, pace: Pace) -> list[tuple[float, float]]:
-    """Return when something should happen to this rollout, and how fast hope of it fades."""
+def moments(rollout: Progress, pace: Pace) -> list[float]:
+    """Return when something should happen to this rollout, as far as can be told.
+
+    When exactly the retirement of old tasks begins matters only if it is short: otherwise the
+    event's own time, read at leisure, tells when it will end.
+    """
+    retire_s = rollout.follow.drain_s if rollout.retire_s is None else rollout.retire_s
     if rollout.retired_at is not None:
-        if rollout.retire_s is not None:
-            return [(rollout.retired_at + rollout.retire_s, SURE)]
-        drained = rollout.retired_at + rollout.follow.drain_s
-        return [(rollout.retired_at, UNSURE), (drained, SURE)]
+        return [rollout.retired_at + retire_s]
+    if retire_s > pace.slowest_s:
+        return []
     if rollout.boot_s is not None:
-        return [(rollout.follow.created_at + rollout.boot_s, SURE)]
+        return [rollout.follow.created_at + rollout.boot_s]
     if rollout.running_at is not None and not rollout.follow.drain_s:
-        return [(rollout.running_at + pace.steady_s, SURE)]
+        return [rollout.running_at + pace.steady_s]
     return []

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from kaiun.aws.client import parallel
 from kaiun.deploy.logplace import containers
 from kaiun.deploy.rollout import ROLLING_BACK
+from kaiun.deploy.snapshot import NO_CLUSTER
 from kaiun.deploy.touch import primary
+from kaiun.errors import AwsError
 from kaiun.plan import names
 
 if TYPE_CHECKING:
@@ -43,7 +45,12 @@ class Status:
 def status(aws: Aws, config: Config) -> list[Status]:
     """Return the status of every process, in the order of kaiun.yml. Raises AwsError."""
     by_name = {process: names.service(config, process) for process in config.processes}
-    found = aws.ecs.describe_services(config.cluster, list(by_name.values()))
+    try:
+        found = aws.ecs.describe_services(config.cluster, list(by_name.values()))
+    except AwsError as problem:
+        if problem.code not in NO_CLUSTER:
+            raise
+        found = {}
     return parallel(
         [_reader(aws, config, process, found.get(name), name) for process, name in by_name.items()]
     )
