@@ -77,6 +77,21 @@ def port_is_free(port: int) -> bool:
         return True
 
 
+async def answers(port: int, request: bytes, *, timeout_s: float = 5) -> bool:
+    """Return whether something on loopback gives this request an HTTP 200."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            reader, writer = await asyncio.open_connection(LOOPBACK, port)
+            try:
+                writer.write(request)
+                line = await reader.readline()
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False
+    return line.startswith(b"HTTP/") and b" 200" in line
+
+
 @dataclass(slots=True)
 class Child:
     """One program by name. `home` holds NAME.pid and NAME.log."""

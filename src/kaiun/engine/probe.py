@@ -8,7 +8,7 @@ from typing import Final
 
 RESPONSE_CODE_MISMATCH: Final = "Target.ResponseCodeMismatch"
 TIMEOUT: Final = "Target.Timeout"
-FAILED: Final = "Target.FailedHealthChecks"
+FAILED_CHECKS: Final = "Target.FailedHealthChecks"
 
 _STATUS_LINE_BYTES: Final = 4096
 _TCP_GRACE_S: Final = 0.05
@@ -36,8 +36,7 @@ class ProbeResult:
 
 _OK: Final = ProbeResult(ok=True)
 _TIMED_OUT: Final = ProbeResult(ok=False, reason=TIMEOUT, description="Request timed out")
-_FAILED: Final = ProbeResult(ok=False, reason=FAILED, description="Connection to target failed")
-_MALFORMED: Final = ProbeResult(ok=False, reason=FAILED, description="Health checks failed")
+_FAILED: Final = ProbeResult(ok=False, reason=FAILED_CHECKS, description="Health checks failed")
 
 
 def matches(matcher: str, code: int) -> bool:
@@ -56,10 +55,8 @@ async def check(address: str, port: int, settings: ProbeSettings) -> ProbeResult
             return await _ask(address, settings.port or port, settings)
     except TimeoutError:
         return _TIMED_OUT
-    except OSError:
+    except (OSError, ValueError, asyncio.IncompleteReadError):  # no connection, or not HTTP
         return _FAILED
-    except (ValueError, asyncio.IncompleteReadError):
-        return _MALFORMED
 
 
 async def _ask(address: str, port: int, settings: ProbeSettings) -> ProbeResult:

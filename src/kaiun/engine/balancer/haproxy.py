@@ -142,6 +142,8 @@ class HaproxyBalancer:
                     detail=self._child.last_lines(),
                 )
             await asyncio.sleep(_POLL_S)
+        with contextlib.suppress(OSError, TimeoutError, KeyError):
+            await self._count(worker)  # what it served while the new one came
 
     async def _serves(self, mark: str) -> bool:
         with contextlib.suppress(OSError, TimeoutError):

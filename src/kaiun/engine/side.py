@@ -1,0 +1,46 @@
+"""The services beside ECS (S3, SSM, Secrets Manager, STS, IAM, ECR): a moto server, on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Final
+
+from kaiun.engine.child import LOOPBACK, Child, answers, environment, free_port
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_READY_S: Final = 60.0
+_HEALTH: Final = b"GET /moto-api/data.json HTTP/1.0\r\n\r\n"
+
+
+class SideServices:
+    """One moto server in `home`, started by the first that needs it."""
+
+    def __init__(self, home: Path, *, account_id: str = "000000000000") -> None:
+        self._child = Child(home, "moto")
+        self._account_id = account_id
+        self._lock = asyncio.Lock()
+
+    @property
+    def running(self) -> bool:
+        return self._child.adopt() is not None
+
+    async def start(self) -> tuple[str, int]:
+        """Return (host, port) of the server, which answers. Raises EngineError if it cannot."""
+        async with self._lock:
+            process = self._child.adopt()
+            if process is None:
+                port = free_port()
+                command = [sys.executable, "-m", "moto.server", "-H", LOOPBACK, "-p", str(port)]
+                env = environment(MOTO_ACCOUNT_ID=self._account_id, PYTHONUNBUFFERED="1")
+                process = self._child.spawn(command, env, port=port)
+                await self._child.ready(lambda: answers(port, _HEALTH), timeout_s=_READY_S)
+            return LOOPBACK, process.port
+
+    async def close(self, *, stop: bool) -> None:
+        """Let go; with `stop` end it, an earlier engine's too."""
+        if stop:
+            async with self._lock:
+                await self._child.stop()
