@@ -16,11 +16,13 @@ NO_STACK = "ValidationError"
 class Resolver:
     """`resolver("ssm" | "secret" | "cfn", names)` → values; what does not exist is left out.
 
-    Raises AwsError when AWS cannot be asked.
+    Raises AwsError when AWS cannot be asked. `hidden` are the secrets read so far: secrets,
+    and parameters of the type SecureString. They must not be shown.
     """
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
+        self.hidden: set[str] = set()
 
     def __call__(self, kind: str, names: Sequence[str]) -> Mapping[str, str]:
         readers = {"ssm": self.parameters, "secret": self.secrets, "cfn": self.outputs}
@@ -35,11 +37,13 @@ class Resolver:
 
         answers = each(read, batches(names, PARAMETERS_A_CALL))
         found = [one for item in answers for one in cast("list[Answer]", item["Parameters"])]
+        self.hidden |= {str(i["Value"]) for i in found if i.get("Type") == "SecureString"}
         return {str(item["Name"]): str(item["Value"]) for item in found}
 
     def secrets(self, names: Sequence[str]) -> dict[str, str]:
         """Return secret strings of Secrets Manager (GetSecretValue)."""
         values = each(self._secret, names)
+        self.hidden |= {value for value in values if value}
         return {name: value for name, value in zip(names, values, strict=True) if value is not None}
 
     def _secret(self, name: str) -> str | None:

@@ -139,7 +139,8 @@ class Ship:
         own = {name: text for name, text in references.items() if name not in app}
         ident = releases.release_id(revision.sha, self.clock())
         release = Release(ident, revision.sha, image, own)
-        place = Place(region=self.aws.region, fluentd=self.aws.fluentd_address)
+        hide = frozenset(self.aws.resolver.hidden)
+        place = Place(region=self.aws.region, fluentd=self.aws.fluentd_address, hide=hide)
         return plan(desired(self.config, release, place), live), release, live
 
     def _run(self, todo: Plan, live: Live, record: Record) -> None:

@@ -33,6 +33,7 @@ class Desired:
     listeners: tuple[ListenerSpec, ...]
     before: tuple[RunTask, ...]
     tags_of_all: Mapping[str, str] = field(default_factory=dict)
+    hide: frozenset[str] = field(default=frozenset(), repr=False)
 
     @property
     def needed(self) -> frozenset[str]:
@@ -55,6 +56,7 @@ def desired(config: Config, release: Release, place: Place | None = None) -> Des
         load_balancer=balancing.load_balancer(config),
         listeners=tuple(balancing.listeners(config)),
         before=tuple(_before(config, name, release) for name in _before_deploy(config)),
+        hide=place.hide if place else frozenset(),
         tags_of_all={"kaiun:app": config.app, "kaiun:environment": config.environment},
     )
 

@@ -56,6 +56,7 @@ def plan(desired: Desired, live: Live) -> Plan:
         ),
         notes=tuple(rolled.notes),
         in_progress=tuple(rolled.in_progress),
+        hide=desired.hide,
     )
 
 

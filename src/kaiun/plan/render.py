@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import cast
 
-from kaiun.plan.diff import masked, masked_request
+from kaiun.plan.diff import MASK, masked, masked_request
 from kaiun.plan.merge import Json
 from kaiun.plan.steps import (
     Change,
@@ -38,6 +38,7 @@ TITLES: Mapping[type, str] = {
     UpdateService: "update service",
     UpdateTargetGroup: "update target group",
 }
+SHORT = 5
 DIGEST = re.compile(r"sha256:([0-9a-f]{12})[0-9a-f]{52}")
 TASK_DEFINITION_ARN = re.compile(r"arn:aws[\w-]*:ecs:[^\s:]*:\d*:task-definition/")
 
@@ -55,7 +56,8 @@ def lines(plan: Plan) -> list[str]:
             text.extend(f"      {line}" for line in details(step))
     text.extend(f"note: {note}" for note in plan.notes)
     text.extend(f"note: {name} is still being deployed" for name in plan.in_progress)
-    return text or ["nothing to do: what is live is what kaiun.yml wants"]
+    hidden = [scrubbed(line, plan.hide) for line in text]
+    return hidden or ["nothing to do: what is live is what kaiun.yml wants"]
 
 
 def mark(step: Step) -> str:
@@ -130,7 +132,7 @@ def _container_facts(container: Json) -> Iterator[tuple[str, object]]:
 
 def to_json(plan: Plan) -> Json:
     """Return the plan as plain data for `kaiun plan --json`."""
-    return {
+    told: Json = {
         "empty": plan.empty,
         "waves": [
             {"name": str(wave.name), "steps": [step_json(step) for step in wave.steps]}
@@ -139,6 +141,27 @@ def to_json(plan: Plan) -> Json:
         "notes": list(plan.notes),
         "in_progress": list(plan.in_progress),
     }
+    return {key: _scrub(value, plan.hide) for key, value in told.items()}
+
+
+def scrubbed(text: str, hide: frozenset[str]) -> str:
+    """Return the text without the values to hide; very short ones only where they stand alone."""
+    if text in hide:
+        return MASK
+    for value in sorted(hide, key=len, reverse=True):
+        if len(value) >= SHORT:
+            text = text.replace(value, MASK)
+    return text
+
+
+def _scrub(value: object, hide: frozenset[str]) -> object:
+    if isinstance(value, str):
+        return scrubbed(value, hide)
+    if isinstance(value, Mapping):
+        return {key: _scrub(item, hide) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_scrub(item, hide) for item in value]
+    return value
 
 
 def step_json(step: Step) -> Json:

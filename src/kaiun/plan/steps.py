@@ -215,12 +215,13 @@ class Plan:
 
     `notes` are remarks for the user (a process that is no longer in kaiun.yml, a count that
     was left alone). `in_progress` are processes that the plan leaves as they are while an
-    earlier deployment of theirs still rolls.
+    earlier deployment of theirs still rolls. `hide` are texts that must not be shown.
     """
 
     waves: tuple[Wave, ...]
     notes: tuple[str, ...] = ()
     in_progress: tuple[str, ...] = ()
+    hide: frozenset[str] = field(default=frozenset(), repr=False)
 
     @property
     def empty(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kaiun.plan import names
@@ -21,10 +21,12 @@ class Place:
     """What the connection to AWS knows and kaiun.yml need not say.
 
     `fluentd` is where the local ECS receives logs; it takes the place of the default address.
+    `hide`: values of secrets that stand in kaiun.yml by interpolation.
     """
 
     region: str | None = None
     fluentd: str | None = None
+    hide: frozenset[str] = field(default=frozenset(), repr=False)
 
 
 def render(config: Config, name: str, release: Release, place: Place | None = None) -> Json:

@@ -184,16 +184,19 @@ def test_bucket_of_ours_may_exist(aws: Aws, stub: Stub) -> None:
 
 
 def test_parameters_that_do_not_exist_are_left_out(aws: Aws, stub: Stub) -> None:
-    answer = {"Parameters": [{"Name": "/a", "Value": "1"}], "InvalidParameters": ["/b"]}
+    parameter = {"Name": "/a", "Value": "1", "Type": "SecureString"}
+    answer = {"Parameters": [parameter], "InvalidParameters": ["/b"]}
     asked = {"Names": ["/a", "/b"], "WithDecryption": True}
     stub("ssm").add_response("get_parameters", answer, asked)
     assert aws.resolver("ssm", ["/b", "/a", "/a"]) == {"/a": "1"}
+    assert aws.resolver.hidden == {"1"}
 
 
 def test_secret_that_does_not_exist_is_left_out(aws: Aws, stub: Stub) -> None:
     manager = stub("secretsmanager")
     manager.add_response("get_secret_value", {"SecretString": "s"}, {"SecretId": "a"})
     assert aws.resolver("secret", ["a"]) == {"a": "s"}
+    assert aws.resolver.hidden == {"s"}
     manager.add_client_error("get_secret_value", "ResourceNotFoundException")
     assert aws.resolver("secret", ["b"]) == {}
 

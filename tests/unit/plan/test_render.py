@@ -13,6 +13,7 @@ from kaiun.plan.live import Live
 from kaiun.plan.plan import plan
 from kaiun.plan.render import change_line, lines, to_json
 from kaiun.plan.steps import Change
+from kaiun.plan.taskdef import Place
 
 SECRET = "hunter2-very-secret"
 
@@ -81,6 +82,16 @@ def test_secrets_of_a_container_that_goes_are_not_shown() -> None:
         'containers.proxy: - {"image": "envoy:1", "environment":'
         f' {{"API_TOKEN": "{MASK}", "LEVEL": "debug"}}}}'
     )
+
+
+def test_secret_that_was_interpolated_is_hidden_wherever_it_stands() -> None:
+    web: dict[str, Any] = {"command": ["puma", f"--x={SECRET}"], "env": {"PLAIN": SECRET}}
+    wanted = desired(
+        app(processes={"web": web}), release(), Place(hide=frozenset({SECRET, "a", "web"}))
+    )
+    found = plan(wanted, Live(cluster=True))
+    assert SECRET not in "\n".join(lines(found)) + json.dumps(to_json(found)) + repr(found)
+    assert f'      containers.web.command: ["puma", "--x={MASK}"]' in lines(found)
 
 
 def test_json_tells_the_steps_with_their_differences() -> None:
