@@ -73,7 +73,7 @@ def verb(function: Callable[Concatenate[Setup, P], R]) -> Callable[..., R]:
     )
     @click.option("--json", is_flag=True, help="Print JSON on stdout.")
     @click.option(
-        "-c", "--config", "file", type=click.Path(path_type=Path, dir_okay=False),
+        "-c", "--config", "file", type=click.Path(path_type=Path, exists=True, dir_okay=False),
         help="The configuration; by default kaiun.yml here or above.",
     )  # fmt: skip
     @wraps(function)

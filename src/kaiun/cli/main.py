@@ -78,13 +78,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
 
 
-def run(arguments: list[str]) -> int:
+def run(arguments: list[str], group: click.Command = cli) -> int:
     """Run the command line; return the exit code. No exception escapes."""
     from kaiun.cli.console import Console
 
     console = Console(json="--json" in _own(arguments))
     try:
-        code = cli.main(args=arguments, prog_name="kaiun", standalone_mode=False, obj=console)
+        code = group.main(args=arguments, prog_name="kaiun", standalone_mode=False, obj=console)
         console.flush()
     except BaseException as problem:  # noqa: BLE001  (each kind has its exit code)
         return _ended(console, problem, arguments)
