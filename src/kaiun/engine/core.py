@@ -189,7 +189,6 @@ class Core:
         """Have the balancer brought up to date, one application at a time."""
         if self._applying is None and self._targets.wired < self._targets.version:
             self._applying = asyncio.create_task(self._apply_wiring())
-            self._world.wiring_dirty = False
 
     async def _apply_wiring(self) -> None:
         version = self._targets.version

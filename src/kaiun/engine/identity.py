@@ -26,6 +26,10 @@ class Identity:
     def __repr__(self) -> str:
         return f"Identity({self.engine_id!r}, keys hidden)"
 
+    @property
+    def root(self) -> str:
+        return f"arn:aws:iam::{self.account}:root"
+
     def arn(self, resource: str, service: str = "ecs") -> str:
         return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
 

@@ -54,6 +54,9 @@ class Logbook:
             }
         return group
 
+    def stream(self, group: str, stream: str) -> Doc | None:
+        return self.streams.get(stream_key(group, stream))
+
     def ensure_stream(self, group: str, stream: str) -> Doc:
         """Return the stream, made if missing."""
         key = stream_key(group, stream)

@@ -28,6 +28,7 @@ class Targets:
 
     def __init__(self, world: World, probe: Probe) -> None:
         self._world = world
+        world.registrar = self
         self._probe = probe
         self._watchers: dict[str, asyncio.Task[None]] = {}
         self._said: dict[tuple[str, str, str], int] = {}
@@ -38,7 +39,7 @@ class Targets:
 
     def rewire(self) -> None:
         self.version += 1
-        self._world.rewire()
+        self._world.alarm()
 
     def register(
         self, group: str, target_id: str, port: int, address: str, task: str | None

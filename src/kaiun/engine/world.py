@@ -5,12 +5,23 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from typing import Protocol
 
 from kaiun.engine.codec import decode, encode
 from kaiun.engine.identity import Identity
 from kaiun.engine.logbook import Logbook
 from kaiun.engine.store import Doc, Store
 from kaiun.scheduler.model import ServiceState
+
+
+class Registrar(Protocol):
+    """Registers and deregisters targets, and has the balancer follow."""
+
+    def register(
+        self, group: str, target_id: str, port: int, address: str, task: str | None
+    ) -> str: ...
+    def deregister(self, key: str) -> None: ...
+    def rewire(self) -> None: ...
 
 
 def _sleep_on() -> None:
@@ -36,6 +47,7 @@ class World:
         self.steady_s = steady_s
         self.alarm: Callable[[], None] = _sleep_on  # wakes the loop
         self.null_runtime = False
+        self.registrar: Registrar  # set by whoever keeps the targets
         self.clusters = store.table("clusters")
         self.task_definitions = store.table("task_definitions")
         self.families = store.table("families")
@@ -56,8 +68,6 @@ class World:
         """Make what is derived from the documents."""
         self.dirty_services: set[str] = set()  # ARNs to reconcile
         self.dirty_tasks: set[str] = set()  # ids to step
-        self.dirty_targets: set[str] = set()  # keys whose probing or draining is to be looked at
-        self.wiring_dirty = True
         self._states: dict[str, ServiceState] = {}
         self._tasks_of: dict[str, set[str]] = defaultdict(set)
         for task in self.tasks.values():
@@ -73,10 +83,6 @@ class World:
 
     def wake_task(self, task_id: str) -> None:
         self.dirty_tasks.add(task_id)
-        self.alarm()
-
-    def rewire(self) -> None:
-        self.wiring_dirty = True
         self.alarm()
 
     def state(self, arn: str) -> ServiceState:

@@ -3,6 +3,34 @@
 Importing this package registers every handler.
 """
 
-from kaiun.engine.operations import clusters, rollouts, services, taskdefs, tasks
+from kaiun.engine.operations import (
+    clusters,
+    elb_tags,
+    instances,
+    listeners,
+    load_balancers,
+    logs,
+    rollouts,
+    services,
+    settings,
+    tags,
+    target_groups,
+    taskdefs,
+    tasks,
+)
 
-__all__ = ["clusters", "rollouts", "services", "taskdefs", "tasks"]
+__all__ = [
+    "clusters",
+    "elb_tags",
+    "instances",
+    "listeners",
+    "load_balancers",
+    "logs",
+    "rollouts",
+    "services",
+    "settings",
+    "tags",
+    "target_groups",
+    "taskdefs",
+    "tasks",
+]

@@ -44,14 +44,14 @@ def instance_of(world: World, cluster: str) -> Doc:
             return instance
     arn = world.arn(f"container-instance/{cluster.rpartition('/')[2]}/{new_id()}")
     cpu, memory = _capacity(world)
-    resources = [_resource("CPU", cpu), _resource("MEMORY", memory), _ports(())]
+    offered = resources(cpu, memory, ())
     instance = {
         "containerInstanceArn": arn,
         "ec2InstanceId": "i-" + world.identity.engine_id.rjust(17, "0")[:17],
         "version": 1,
         "versionInfo": {"agentVersion": "1.0.0", "agentHash": "", "dockerVersion": ""},
-        "registeredResources": resources,
-        "remainingResources": resources,
+        "registeredResources": offered,
+        "remainingResources": offered,
         "status": "ACTIVE",
         "agentConnected": True,
         "runningTasksCount": 0,
@@ -80,6 +80,17 @@ def _capacity(world: World) -> tuple[int, int]:
     ample = 1_000_000_000 if world.null_runtime else 1_024_000
     cpu = int(os.environ.get("KAIUN_INSTANCE_CPU", ample))
     return cpu, int(os.environ.get("KAIUN_INSTANCE_MEMORY", ample))
+
+
+def resources(cpu: int, memory_mib: int, ports: Sequence[int]) -> list[Doc]:
+    """Return what an instance has, as DescribeContainerInstances shows it."""
+    return [_resource("CPU", cpu), _resource("MEMORY", memory_mib), _ports(ports)]
+
+
+def host_ports_in_use(world: World) -> set[int]:
+    """Return the static host ports of all tasks that have not stopped."""
+    live = (t for t in world.tasks.values() if t["lastStatus"] != "STOPPED")
+    return {port for task in live for port in task["_"]["host_ports"]}
 
 
 def _resource(name: str, value: int) -> Doc:
@@ -147,13 +158,11 @@ def launch(world: World, order: Order, count: int) -> tuple[list[Doc], list[Doc]
 
 def _seen(world: World, instance: Doc, order: Order) -> Instance:
     own = instance["_"]
-    ports = {22} if world.null_runtime else set()
+    ports = host_ports_in_use(world) if host_ports(order.definition) else set()
     same_group = 0
-    if host_ports(order.definition) or order.constraints:
-        for task in world.tasks.values():
-            if task["lastStatus"] != "STOPPED":
-                ports |= set(task["_"]["host_ports"])
-                same_group += task["group"] == order.group
+    if order.constraints:
+        live = [t for t in world.tasks.values() if t["lastStatus"] != "STOPPED"]
+        same_group = sum(t["group"] == order.group for t in live)
     used = own.setdefault("used", [0, 0])
     return Instance(
         id=instance["containerInstanceArn"],

@@ -60,6 +60,10 @@ def _check_balancer(world: World, balancer: Doc) -> None:
     if "containerName" not in balancer or "containerPort" not in balancer:
         raise invalid_parameter("containerName and containerPort are required in a load balancer.")
     group = world.target_groups.get(arn)
+    if group is not None and not group["LoadBalancerArns"]:
+        raise invalid_parameter(
+            f"The target group with targetGroupArn {arn} does not have an associated load balancer."
+        )
     if group is None:
         raise invalid_parameter(
             f"Unable to assume role and validate the specified targetGroupArn {arn}."

@@ -97,7 +97,7 @@ def _new(world: World, cluster: str, arn: str, definition: Doc, params: Params) 
         "placementStrategy": params.get("placementStrategy", []),
         "schedulingStrategy": params.get("schedulingStrategy", "REPLICA"),
         "deploymentController": params.get("deploymentController", {"type": "ECS"}),
-        "createdBy": world.identity.arn("root", "iam"),
+        "createdBy": world.identity.root,
         "enableECSManagedTags": params.get("enableECSManagedTags", False),
         "propagateTags": params.get("propagateTags", "NONE"),
         "enableExecuteCommand": params.get("enableExecuteCommand", False),

@@ -50,7 +50,7 @@ def _definition(world: World, request: Doc) -> Doc:
         "requiresAttributes": _attributes(request),
         "compatibilities": _compatibilities(request),
         "registeredAt": world.now(),
-        "registeredBy": world.arn("root", "iam").replace(f":{world.identity.region}:", "::"),
+        "registeredBy": world.identity.root,
     }
     definition |= {name: request[name] for name in _COPIED if name in request}
     definition |= {name: request[name] for name in ("cpu", "memory") if name in request}

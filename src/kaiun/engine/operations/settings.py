@@ -1,0 +1,72 @@
+"""ECS account settings."""
+
+from __future__ import annotations
+
+from kaiun.engine.dispatch import Params, operation
+from kaiun.engine.operations.common import paged
+from kaiun.engine.protocol.errors import invalid_parameter
+from kaiun.engine.store import Doc
+from kaiun.engine.world import World
+
+DEFAULTS = {
+    "awsvpcTrunking": "disabled",
+    "containerInsights": "disabled",
+    "containerInstanceLongArnFormat": "enabled",
+    "defaultLogDriverMode": "non-blocking",
+    "fargateFIPSMode": "disabled",
+    "fargateTaskRetirementWaitPeriod": "7",
+    "guardDutyActivate": "off",
+    "serviceLongArnFormat": "enabled",
+    "tagResourceAuthorization": "off",
+    "taskLongArnFormat": "enabled",
+}
+
+
+def _setting(world: World, name: str) -> Doc | None:
+    stored = world.settings.get(name)
+    value = stored["value"] if stored else DEFAULTS.get(name)
+    if value is None:
+        return None
+    kind = "aws_managed" if name == "guardDutyActivate" else "user"
+    return {"name": name, "value": value, "principalArn": world.identity.root, "type": kind}
+
+
+@operation("ecs", "ListAccountSettings")
+def list_account_settings(world: World, params: Params) -> Params:
+    names = [params["name"]] if "name" in params else sorted({*DEFAULTS, *world.settings})
+    effective = params.get("effectiveSettings", False)
+    shown = [
+        setting
+        for name in names
+        if (effective or name in world.settings) and (setting := _setting(world, name))
+    ]
+    wanted = params.get("value")
+    return paged("settings", [s for s in shown if wanted in (None, s["value"])], params)
+
+
+@operation("ecs", "PutAccountSetting")
+def put_account_setting(world: World, params: Params) -> Params:
+    name, value = params["name"], params["value"]
+    if DEFAULTS.get(name) in ("enabled", "disabled") and value not in (
+        "enabled",
+        "disabled",
+        "enhanced",
+        "on",
+        "off",
+    ):
+        raise invalid_parameter(f"Invalid value {value} for account setting {name}.")
+    world.settings[name] = {"name": name, "value": value}
+    return {"setting": _setting(world, name)}
+
+
+@operation("ecs", "PutAccountSettingDefault")
+def put_account_setting_default(world: World, params: Params) -> Params:
+    return put_account_setting(world, params)
+
+
+@operation("ecs", "DeleteAccountSetting")
+def delete_account_setting(world: World, params: Params) -> Params:
+    name = params["name"]
+    if name in world.settings:
+        del world.settings[name]
+    return {"setting": _setting(world, name) or {"name": name, "principalArn": world.identity.root}}
