@@ -17,7 +17,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, Protocol, get_args
 
@@ -45,7 +44,7 @@ class Resolver(Protocol):
     `resolve("ssm", ["/a", "/b"])` → {"/a": "1"}: those that do not exist are left out.
     """
 
-    def __call__(self, kind: Kind, names: Sequence[str]) -> Mapping[str, str]:
+    def __call__(self, kind: Kind, names: Sequence[str], /) -> Mapping[str, str]:
         """Return the values of those names that exist."""
 
 
@@ -129,6 +128,8 @@ def parsed(match: re.Match[str]) -> Key:
 
 
 def _meant(kind: str, name: str, body: str) -> str:
+    from difflib import get_close_matches
+
     plain = "a plain `${` is written `$${`"
     close = get_close_matches(kind.lower(), [*SYNTAX, *SYNONYMS], 1, 0.7)
     if close and name:
@@ -174,6 +175,8 @@ def _env(name: str, sources: Sources) -> str:
         return value
     if value == "":
         raise MissingError(f"the environment variable {name} is empty", f"`export {name}=…` first")
+    from difflib import get_close_matches
+
     close = get_close_matches(name, sources.environ, 1, 0.8)
     hint = f"did you mean `${{env:{close[0]}}}`?" if close else f"`export {name}=…` first"
     raise MissingError(f"the environment variable {name} is not set", hint)

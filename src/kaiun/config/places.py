@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 
 import yaml
 
-from kaiun.config.syntax import explain
-
 Path = tuple[str | int, ...]
 Scalar = str | int | float | bool | None
 Plain = Scalar | list["Plain"] | dict[str, "Plain"]
@@ -125,6 +123,8 @@ def parse(text: str, found: list[Found]) -> Node:
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
+        from kaiun.config.syntax import explain
+
         line, column, message, hint = explain(error, text)
         raise NotYamlError(Found(Place(line, column), (), message, hint)) from None
     except yaml.YAMLError as error:

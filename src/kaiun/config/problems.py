@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import TypedDict
 
 from kaiun.config import schema
@@ -183,6 +182,8 @@ def _integer(text: str) -> str:
 
 def suggestion(word: str, names: Sequence[str], otherwise: str = "") -> str:
     """Return "did you mean …?" where a name is close to the word."""
+    from difflib import get_close_matches
+
     close = get_close_matches(word.lower(), [name.lower() for name in names], 1, 0.6)
     for name in names:
         if close and name.lower() == close[0]:

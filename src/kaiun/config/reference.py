@@ -36,8 +36,8 @@ A JSON Schema for editors ships with kaiun: `src/kaiun/config/schema.json`.
   `${cfn:stack.Output}`. One that does not exist or is empty is an error. `$${` is a plain `${`.
   Inside `{…}` and `[…]` a value with a placeholder stands in quotes. An unquoted value made of
   placeholders alone may become a number, true or false. Only the environment that is asked for is
-  looked up. Values of SSM and Secrets Manager are masked wherever kaiun prints them, but they
-  become part of the task definition: for what the app reads, `secrets` is the better place.
+  looked up. No error shows a value that was looked up. A secret becomes part of the task
+  definition: for what the app reads, `secrets` is the better place.
 - **Environments** are deep-merged over the top level: mappings key by key, all else, lists too,
   is replaced. A null takes a key away, as if it had not been written: its default applies.
   `local` is always there and is the local ECS; so is an environment with `local: true`.
@@ -48,7 +48,7 @@ A JSON Schema for editors ships with kaiun: `src/kaiun/config/schema.json`.
   CreateService; their names, types and words are checked against the model of the AWS SDK.
 """
 SECTIONS = (
-    ("", "Top level", "Every key but `app` may stand under an environment too."),
+    ("", "Top level", ""),
     ("Image", "image", ""),
     ("Process", "processes/NAME", ""),
     ("Health", "processes/NAME/health", "`health: /up` is short for `health: {path: /up}`."),

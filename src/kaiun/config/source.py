@@ -10,7 +10,7 @@ from kaiun.errors import ConfigError, ConfigErrors
 
 FILE = "kaiun.yml"
 BYTES_MAX = 1 << 20
-CONTROL = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
 
 
 def discover(start: Path) -> Path:
@@ -69,9 +69,8 @@ def _decoded(data: bytes, where: str) -> str:
     if control := CONTROL.search(text):
         message = f"the character U+{ord(control[0]):04X} is not allowed"
         place = _place(text[: control.start()])
-        raise _no(
-            message, f"{where}:{place}", "this looks like a binary file" * (control[0] == "\0")
-        )
+        hint = "this looks like a binary file" if "\0" in text else "remove it"
+        raise _no(message, f"{where}:{place}", hint)
     return text
 
 
