@@ -21,7 +21,7 @@ from kaiun.deploy.pace import Pace
 from kaiun.deploy.perform import Made, perform
 from kaiun.deploy.rollback import roll_back
 from kaiun.deploy.rollout import Progress, Verdict, begin
-from kaiun.deploy.touch import Touched, follow
+from kaiun.deploy.touch import Touched, follow, followed
 from kaiun.deploy.watch import Watch
 from kaiun.errors import DeployFailed, Interrupted
 from kaiun.plan.steps import CreateService, Ref, RunTask, UpdateService, WaveName, request_of
@@ -134,7 +134,7 @@ class Runner:
         for item in fresh:
             verb = "updated" if item.before else "created"
             self.listener(Did(f"{verb} service {item.service}"))
-        self._follow([begin(follow(self.config, i.process, i.after), i.after) for i in fresh])
+        self._follow([begin(followed(self.config, item), item.after) for item in fresh])
         for item in fresh:
             if item.tags:
                 self.aws.ecs.tag(item.after["serviceArn"], item.tags)

@@ -75,9 +75,10 @@ class Ship:
         """
         began = self.clock()
         with ThreadPoolExecutor(1) as pool:
-            reading = pool.submit(snapshot, self.aws, names.wanted(self.config))
+            wanted = names.wanted(self.config)
+            reading = pool.submit(self._timed, "live", lambda: snapshot(self.aws, wanted))
             built = self._timed("image", images)
-            live = self._timed("read what is live", reading.result)
+            live = reading.result()
         todo, release, live = self._plan(revision, built, live)
         for text in todo.notes:
             self.listener(Note(text))

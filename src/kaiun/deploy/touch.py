@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from kaiun.deploy.rollout import Follow
@@ -51,6 +51,16 @@ def follow(config: Config, process: str, service: Service) -> Follow:
         stop_timeout_s=float(settings.stop_timeout) if settings else 30.0,
         min_healthy_percent=cast("int", rules.get("minimumHealthyPercent", 100)),
     )
+
+
+def followed(config: Config, touched: Touched) -> Follow:
+    """Return what to follow after an update. A mere change of count makes no new deployment:
+    then what happened before the update is none of our business."""
+    found = follow(config, touched.process, touched.after)
+    if touched.before is None or primary(touched.before).get("id") != found.deployment:
+        return found
+    told = [event["createdAt"].timestamp() for event in touched.before.get("events", [])]
+    return replace(found, created_at=max([found.created_at, *(at + 0.001 for at in told)]))
 
 
 def going_back(cluster: str, touched: Touched) -> dict[str, object]:
