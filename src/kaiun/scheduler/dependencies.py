@@ -55,6 +55,16 @@ def unmet(containers: Sequence[ContainerView], now: float) -> str | None:
     return None
 
 
+def next_timeout(containers: Sequence[ContainerView], now: float) -> float | None:
+    """Return when the next startTimeout will be over, None where none is running."""
+    ends = (
+        c.started_at + c.start_timeout_s
+        for c in containers
+        if c.started_at is not None and c.start_timeout_s is not None
+    )
+    return min((end for end in ends if end > now), default=None)
+
+
 def _hopeless(container: ContainerView, dependency: Dependency, now: float) -> str | None:
     if is_met(container, dependency.condition):
         return None

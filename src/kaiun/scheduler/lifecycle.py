@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from kaiun.scheduler import events
-from kaiun.scheduler.dependencies import may_start, may_stop, unmet
+from kaiun.scheduler.dependencies import may_start, may_stop, next_timeout, unmet
 from kaiun.scheduler.model import Health, StopCode, TargetState, TaskStatus
 from kaiun.scheduler.view import (
     Command,
@@ -38,7 +38,7 @@ def step(task: TaskView, now: float) -> Step:
     if task.desired_status is TaskStatus.RUNNING:
         task = _judge(task, now)
     if task.desired_status is TaskStatus.RUNNING:
-        return _toward_running(task)
+        return _toward_running(task, now)
     return _toward_stopped(task)
 
 
@@ -88,12 +88,12 @@ def _stop(task: TaskView, code: StopCode, reason: str) -> TaskView:
     return replace(task, desired_status=TaskStatus.STOPPED, stop_code=code, stopped_reason=reason)
 
 
-def _toward_running(task: TaskView) -> Step:
+def _toward_running(task: TaskView, now: float) -> Step:
     status = task.last_status
     if status is TaskStatus.PROVISIONING:
         return _say(task, TaskStatus.PENDING)
     if status is TaskStatus.PENDING:
-        return _start(task)
+        return _start(task, now)
     missing = len(task.targets) < task.target_groups
     commands = (RegisterTargets(),) if missing else ()
     if status is TaskStatus.ACTIVATING and not missing:
@@ -101,20 +101,15 @@ def _toward_running(task: TaskView) -> Step:
     return _say(task, status, commands)
 
 
-def _start(task: TaskView) -> Step:
+def _start(task: TaskView, now: float) -> Step:
     if not task.prepared:
         return _say(task, TaskStatus.PENDING, (Prepare(),))
     if all(c.status in _STARTED for c in task.containers):
         return _say(task, TaskStatus.ACTIVATING)
     by_name = {c.name: c for c in task.containers}
     ready = [c for c in task.containers if c.status not in _STARTED and may_start(c, by_name)]
-    timeouts = [
-        c.started_at + c.start_timeout_s
-        for c in task.containers
-        if c.started_at is not None and c.start_timeout_s is not None
-    ]
     said = _say(task, TaskStatus.PENDING, tuple(StartContainer(c.name) for c in ready))
-    return replace(said, wake_at=min(timeouts, default=None))
+    return replace(said, wake_at=next_timeout(task.containers, now))
 
 
 def _toward_stopped(task: TaskView) -> Step:

@@ -79,7 +79,7 @@ def due(service: ServiceState, tasks: Sequence[Task], now: float) -> float | Non
 
 def _at_rest(service: ServiceState, census: Census) -> bool:
     """Return whether this is the steady state of before: the path that nearly every tick takes."""
-    if not service.steady or len(service.deployments) != 1 or service.reported:
+    if not service.steady or len(service.deployments) != 1:
         return False
     primary = service.deployments[0]
     new = census.new

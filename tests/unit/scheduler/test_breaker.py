@@ -6,15 +6,18 @@ from itertools import pairwise
 import pytest
 from support.scheduler_world import Behaviour, World
 
-from kaiun.scheduler.breaker import back_off_s, fail, threshold
+from kaiun.scheduler.breaker import back_off_s, count, fail, is_failure, threshold
 from kaiun.scheduler.model import (
     Breaker,
     Deployment,
     DeploymentStatus,
+    Emit,
     RolloutState,
     ServiceState,
     SetRollout,
     StartTasks,
+    StopCode,
+    Task,
     ThresholdKind,
 )
 from kaiun.scheduler.transition import apply
@@ -58,6 +61,7 @@ def test_a_bad_deployment_is_rolled_back_to_the_last_completed_one(bad: Behaviou
     primary = rolled.service.primary
     assert (primary.id, primary.rollout_state) == ("ecs-svc/1", RolloutState.COMPLETED)
     assert SetRollout("ecs-svc/2", RolloutState.FAILED, TRIPPED) in rolled.actions(SetRollout)
+    assert StartTasks("ecs-svc/1", 2) not in rolled.actions(StartTasks)[1:]
     told = [e for e in rolled.events if "started" not in e and "stopped" not in e]
     told = [e for e in told if "unhealthy" not in e]
     assert told == [
@@ -113,6 +117,39 @@ def test_a_rollback_starts_the_old_version_again_where_its_tasks_are_gone() -> N
     rolled.run(120)
     assert rolled.service.primary.id == "ecs-svc/1"
     assert len(rolled.healthy()) == 1
+
+
+def test_a_rollback_that_fails_stays_failed() -> None:
+    rolled = World(
+        1,
+        {"v1": GOOD, "v2": CRASHES},
+        options={"breaker": ON, "minimum_healthy_percent": 0, "maximum_percent": 100},
+    ).run(30)
+    rolled.behaviours["v1"] = Behaviour(has_load_balancer=True, fails_to_start=True)
+    rolled.deploy("v2")
+    rolled.run(200)
+    primary = rolled.service.primary
+    assert (primary.id, primary.rollout_state) == ("ecs-svc/1", RolloutState.FAILED)
+    assert rolled.events.count("(service web) rolling back to deployment ecs-svc/1.") == 1
+    assert not rolled.present()
+
+
+def test_a_task_that_has_served_is_no_failure_when_it_ends() -> None:
+    ended = Task("t1", "ecs-svc/1", stop_code=StopCode.ESSENTIAL_CONTAINER_EXITED)
+    assert is_failure(ended)
+    assert not is_failure(replace(ended, was_healthy=True))
+    assert not is_failure(replace(ended, stop_code=StopCode.USER_INITIATED))
+    assert not is_failure(replace(ended, stop_code=StopCode.SERVICE_SCHEDULER_INITIATED))
+
+
+def test_a_back_off_that_stays_the_same_is_not_said_again() -> None:
+    service = ServiceState("web", 4, (Deployment("ecs-svc/1", "v1"),))
+    said = []
+    for _ in range(7):
+        actions = count(service, 1, 0.0)
+        said.append(any(isinstance(action, Emit) for action in actions))
+        service = apply(service, actions, 0.0)
+    assert said == [False, False, True, False, False, False, True]
 
 
 def test_a_failed_service_is_healed_by_the_next_deployment() -> None:

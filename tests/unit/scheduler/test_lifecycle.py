@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -228,11 +229,20 @@ def test_a_start_timeout_of_the_dependency_ends_the_wait() -> None:
     assert machine.stopped() == ["db"]
 
 
+def test_a_start_timeout_that_no_longer_matters_wakes_nobody() -> None:
+    db = ContainerView("db", has_health_check=True, start_timeout_s=20)
+    machine = Machine(ContainerView("web", depends_on=needs("db", Condition.HEALTHY)), db).settle()
+    machine.deaf = {StartContainer}
+    machine.observe("db", health=Health.HEALTHY)
+    machine.now = 25.0
+    assert machine.once().wake_at is None
+
+
 def test_a_chain_starts_in_order_and_stops_in_reverse() -> None:
     machine = Machine(
-        ContainerView("web", depends_on=needs("app")),
         ContainerView("app", depends_on=needs("db")),
         ContainerView("db"),
+        ContainerView("web", depends_on=needs("app")),
     ).settle()
     assert machine.started() == ["db", "app", "web"]
     machine.stop().settle()
@@ -356,14 +366,7 @@ def test_whatever_gets_lost_a_task_goes_forward_and_ends(
         ContainerView("init", essential=False),
         target_groups=groups,
     )
-    everything = {
-        Prepare,
-        StartContainer,
-        RegisterTargets,
-        DeregisterTargets,
-        StopContainer,
-        Remove,
-    }
+    everything = set(get_args(Command))
     for tick in range(61):
         machine.deaf = everything if tick < len(lost) and lost[tick] else set()
         up = {c.name for c in machine.task.containers if c.status is UP}

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from support.scheduler_world import GROUP, Behaviour, World
 
 from kaiun.scheduler import events
 from kaiun.scheduler.model import (
+    ConfirmTask,
     DeploymentStatus,
     RetireDeployment,
     RolloutState,
@@ -113,6 +116,7 @@ def test_without_room_above_old_tasks_stop_down_to_the_minimum_first() -> None:
     assert len(tight.live("v1")) == 2
     tight.run(60)
     assert len(tight.live("v2")) == 4
+    assert BOTH_BLOCKED not in tight.events
     assert tight.service.primary.rollout_state is RolloutState.COMPLETED
 
 
@@ -144,9 +148,21 @@ def test_a_service_that_cannot_be_placed_is_tried_again_after_five_minutes() -> 
     full.run(300)
     assert soon == 10
     assert len(full.actions(StartTasks)) == soon + 1
+    assert full.service.primary.failed_tasks == 1
     full.room = 2
     full.run(400)
     assert full.service.primary.rollout_state is RolloutState.COMPLETED
+    assert full.service.primary.attempts.unplaced_since is None
+
+
+def test_what_was_remembered_of_placement_ends_when_all_are_placed() -> None:
+    full = world(1, v2=NEVER_HEALTHY)
+    full.room = 1
+    full.deploy("v2")
+    full.run(10)
+    full.room = 2
+    full.run(7)
+    assert len(full.live("v2")) == 1
     assert full.service.primary.attempts.unplaced_since is None
 
 
@@ -171,12 +187,63 @@ def test_an_unhealthy_task_is_replaced_before_it_is_stopped() -> None:
 
 
 def test_without_room_unhealthy_tasks_are_stopped_one_by_one_above_the_minimum() -> None:
-    ill = world(3, minimum=50, maximum=100)
+    ill = world(4, minimum=50, maximum=100)
     ill.sick |= {"t1", "t2"}
     ill.tick()
     assert len(ill.actions(StopTask)) == 1
     ill.run(60)
-    assert ill.healthy() == {"t3", "t4", "t5"}
+    assert ill.healthy() == {"t3", "t4", "t5", "t6"}
+
+
+def test_unhealthy_new_tasks_stop_at_once_while_the_old_ones_serve() -> None:
+    rolled = world(2, v2=NEVER_HEALTHY)
+    rolled.deploy("v2")
+    rolled.run(7)
+    assert not rolled.actions(StopTask)
+    rolled.tick()
+    assert rolled.healthy() == {"t1", "t2"}
+    assert [rolled.tasks[i].desired_status for i in ("t3", "t4")] == ["STOPPED", "STOPPED"]
+
+
+def test_tasks_on_a_draining_instance_are_replaced_within_the_limits() -> None:
+    moved = world(2)
+    for name in ("t1", "t2"):
+        moved.tasks[name] = replace(moved.tasks[name], leaving=True)
+    moved.tick()
+    assert len(moved.live()) == 4
+    moved.run(30)
+    assert moved.healthy() == {"t3", "t4"}
+
+
+def test_pending_tasks_on_a_draining_instance_stop_at_once() -> None:
+    moved = world(1)
+    moved.scale(2)
+    moved.tick()
+    moved.tasks["t2"] = replace(moved.tasks["t2"], leaving=True)
+    moved.tick()
+    assert moved.tasks["t2"].desired_status is TaskStatus.STOPPED
+
+
+def test_what_is_said_once_is_said_again_after_an_update() -> None:
+    stuck = world(1, maximum=100)
+    stuck.deploy("v2")
+    stuck.run(5)
+    stuck.scale(1)
+    stuck.run(5)
+    assert stuck.events.count(BOTH_BLOCKED) == 2
+
+
+def test_a_steady_service_of_nothing_is_steady_again_after_a_deployment() -> None:
+    empty = World(0, {"v1": BALANCED, "v2": BALANCED}).run(2)
+    empty.deploy("v2")
+    empty.run(2)
+    assert empty.events.count(events.steady("web")) == 2
+
+
+def test_taking_note_of_a_task_does_not_repeat_the_steady_event() -> None:
+    told = world(2)
+    told.tasks["t1"] = replace(told.tasks["t1"], was_healthy=False)
+    assert told.tick() == [ConfirmTask("t1")]
 
 
 def test_limits_of_100_and_100_leave_an_unhealthy_task_alone() -> None:
