@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -30,12 +31,15 @@ from kaiun.engine.runtime.base import (
     TaskSpec,
 )
 from kaiun.engine.runtime.docker_logs import Follower, Positions
+from kaiun.engine.runtime.docker_stream import stream
 from kaiun.errors import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Json = dict[str, Any]
+
+log = logging.getLogger(__name__)
 
 _DRAIN_S: Final = 2.0  # how long an exit waits for the container's last lines
 _RECONNECT_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
@@ -303,7 +307,7 @@ class DockerRuntime:
             "label": [f"kaiun.engine={self._engine_id}"],
             "event": ["start", "die", "oom", "health_status", "destroy"],
         }
-        return self._docker._query("events", params={"filters": json.dumps(filters)})
+        return stream(self._docker, "events", {"filters": json.dumps(filters)})
 
     async def _look(self) -> None:
         """Look at all containers; at those that hold a task's address first."""
@@ -324,6 +328,7 @@ class DockerRuntime:
             work = asyncio.create_task(self._refresh_quietly(container_id))
             self._work.add(work)
             work.add_done_callback(self._work.discard)
+            work.add_done_callback(_report)
 
     def _vanish(self, container_id: str) -> None:
         known = self._forget(container_id)
@@ -374,7 +379,9 @@ class DockerRuntime:
             self._positions,
             self._sink,
         )
-        self._followers[seen.runtime_id] = asyncio.create_task(follower.run())
+        following = asyncio.create_task(follower.run())
+        following.add_done_callback(_report)
+        self._followers[seen.runtime_id] = following
 
     async def _last_lines(self, container_id: str) -> None:
         follower = self._followers.get(container_id)
@@ -401,6 +408,11 @@ def _failing_with(code: str) -> Iterator[None]:
         raise RuntimeFailure(code, docker_images.daemon_said(error.message)) from error
     except (aiohttp.ClientError, OSError) as error:
         raise RuntimeFailure(code, f"cannot reach the Docker Engine: {error}") from error
+
+
+def _report(work: asyncio.Task[None]) -> None:
+    if not work.cancelled() and work.exception() is not None:
+        log.error("work on a container failed", exc_info=work.exception())
 
 
 def _unreachable(error: Exception) -> EngineError:

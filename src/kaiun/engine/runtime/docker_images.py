@@ -14,6 +14,7 @@ import aiohttp
 
 from kaiun.engine.runtime import docker_pause
 from kaiun.engine.runtime.base import RuntimeFailure
+from kaiun.engine.runtime.docker_stream import stream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,7 +63,9 @@ async def pull(docker: aiodocker.Docker, image: str) -> None:
     if "@" not in image and ":" not in image.rpartition("/")[2]:
         params["tag"] = "latest"
     try:
-        async with docker._query("images/create", "POST", params=params, headers=headers) as answer:
+        async with stream(
+            docker, "images/create", params, method="POST", headers=headers
+        ) as answer:
             async for line in answer.content:
                 problem = json.loads(line).get("error")
                 if problem:
@@ -89,8 +92,8 @@ async def ensure_pause(docker: aiodocker.Docker) -> str:
 async def _import(docker: aiodocker.Docker, repository: str, tag: str, archive: bytes) -> None:
     params = {"fromSrc": "-", "repo": repository, "tag": tag, "changes": 'ENTRYPOINT ["/pause"]'}
     headers = {"Content-Type": "application/x-tar"}
-    async with docker._query(
-        "images/create", "POST", params=params, data=archive, headers=headers
+    async with stream(
+        docker, "images/create", params, method="POST", data=archive, headers=headers
     ) as answer:
         text = await answer.text()
     if '"error"' in text:

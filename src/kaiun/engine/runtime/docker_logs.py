@@ -19,6 +19,7 @@ import aiodocker
 import aiohttp
 
 from kaiun.engine.runtime.base import LogLine, Sink
+from kaiun.engine.runtime.docker_stream import stream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -106,15 +107,15 @@ class Follower:
         self._partial.clear()
         resumed_at = position.stamp
         path = f"containers/{self.container_id}/logs"
-        async with self.docker._query(path, params=params) as answer:
+        async with stream(self.docker, path, params) as answer:
             decode = _raw(answer.content) if self.tty else _frames(answer.content)
             async for batch in decode:
-                for stream, payload in batch:
+                for source, payload in batch:
                     stamp, message = _split(payload)
                     if skip and stamp == resumed_at:
                         skip -= 1
                         continue
-                    self._take(stream, stamp, message, position)
+                    self._take(source, stamp, message, position)
                 if position.stamp:
                     self.positions.save(self.container_id, position)
         await self._check_stopped()
