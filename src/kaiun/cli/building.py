@@ -36,6 +36,8 @@ class Building:
         return
 
     def __call__(self, event: BuildEvent) -> None:
+        if (event.phase, event.state) == ("push", "output"):
+            return  # layer by layer: noise
         with self._lock:
             if line := _line(event):
                 self.console.faint(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from kaiun.deploy.rollout import Progress
 
 WIDE = 78
+TARGET_GROUP = re.compile(r"\(target-group arn:\S+?targetgroup/([^/)]+)/[0-9a-f]+\)")
+TASK = re.compile(r"\(task ([0-9a-f]{8})[0-9a-f]{24}\)")
 
 
 class Rolling:
@@ -144,5 +147,7 @@ def _counts(p: Progress) -> str:
 
 
 def _unprefixed(message: str) -> str:
-    """Shorten "(service shop-web) has …": the table says which service it is."""
-    return message.removeprefix("(service ").replace(")", "", 1)
+    """Shorten an event of ECS: "(service web) registered … in (target-group ARN)"."""
+    text = message.removeprefix("(service ").replace(")", "", 1)
+    text = TARGET_GROUP.sub(r"(target-group \1)", text)
+    return TASK.sub(r"(task \1)", text)

@@ -28,7 +28,8 @@ def why(bad: Sequence[Progress], examiner: Examiner) -> DeployFailed:
         if failures and not message:
             worst = failures[0]
             message = f"service {progress.follow.service}: {worst.sentence()}"
-        detail += [] if progress.cause in {"", message} else [f"ECS: {progress.cause}"]
+        if progress.cause:
+            detail.append(f"{progress.follow.service}: {progress.cause}")
         detail += evidence_lines(failures)
     message = message or f"service {first.follow.service}: {first.cause}"
     return DeployFailed(message, where=first.follow.deployment, detail=detail)
@@ -103,3 +104,10 @@ def ended(cause: DeployFailed, back: Back) -> KaiunError:
     kind = DeployStuck if back.stuck else DeployFailed
     hint = "kaiun status shows what runs; correct the cause and deploy again"
     return kind(cause.message, where=cause.where, hint=hint, detail=[*cause.detail, *said])
+
+
+def no_way_back(cause: DeployFailed, problem: AwsError) -> DeployStuck:
+    """Return the error for a failed deploy whose rollback AWS refused."""
+    said = f"NOT rolled back: {problem.where}: {problem.message}"
+    hint = "kaiun status shows what runs; kaiun rollback tries again"
+    return DeployStuck(cause.message, where=cause.where, hint=hint, detail=[*cause.detail, said])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from kaiun.plan.steps import (
     CreateCluster,
@@ -19,6 +19,7 @@ from kaiun.plan.steps import (
 
 if TYPE_CHECKING:
     from kaiun.aws.client import Aws
+    from kaiun.plan.live import Live
     from kaiun.plan.steps import Step
 
 Request = Mapping[str, object]
@@ -64,3 +65,14 @@ def perform(aws: Aws, step: Step, request: Request) -> Made:
         case _:
             raise TypeError(step)
     return made
+
+
+def regroup_back(aws: Aws, step: UpdateTargetGroup, live: Live) -> None:
+    """Set a target group's settings back to what they were in `live`. Raises AwsError."""
+    was = cast("Request", live.target_groups.get(step.name, {}))
+    request = {key: was[key] for key in step.request if key in was}
+    if set(request) - {"TargetGroupArn"}:
+        aws.elb.modify_target_group({**request, "TargetGroupArn": step.arn})
+    attributes = live.target_group_attributes.get(step.name, {})
+    kept = {key: attributes[key] for key in step.attributes if key in attributes}
+    aws.elb.modify_target_group_attributes(step.arn, kept)

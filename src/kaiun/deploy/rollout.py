@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from kaiun.aws.types import Deployment, Event, Service
 
 STARTED = re.compile(r"has started (\d+) tasks")
-DRAINING = re.compile(r"has begun draining connections on (\d+) tasks")
 RETIRED = re.compile(
     r"has begun draining connections on (\d+) tasks|has stopped (\d+) running tasks"
 )
@@ -171,10 +170,10 @@ def _counted(before: Progress, service: Service, events: Sequence[Event], now: f
         running_at=(before.running_at or now) if all_run else None,
         retired_at=max(retired, default=None),
     )
-    return replace(progress, healthy=_healthy(progress, mine, _drained(before.follow, events)))
+    return replace(progress, healthy=_healthy(progress, mine))
 
 
-def _healthy(progress: Progress, mine: Deployment, drained: int) -> int:
+def _healthy(progress: Progress, mine: Deployment) -> int:
     """Count the new tasks that must be healthy, since ECS has let go of old ones.
 
     DescribeServices does not tell health; but below the minimum ECS retires nothing.
@@ -184,13 +183,7 @@ def _healthy(progress: Progress, mine: Deployment, drained: int) -> int:
     minimum = ceil(progress.desired * progress.follow.min_healthy_percent / 100)
     if progress.old_at_start < minimum:
         return 0
-    serving = min(progress.old, progress.old_at_start - drained)
-    return max(0, min(progress.new, minimum - serving))
-
-
-def _drained(follow: Follow, events: Sequence[Event]) -> int:
-    theirs = [e for e in events if f"taskSet {follow.deployment})" not in e.get("message", "")]
-    return _total(DRAINING, theirs)
+    return max(0, min(progress.new, minimum - progress.old))
 
 
 def _judge(

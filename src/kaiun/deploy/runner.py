@@ -18,13 +18,21 @@ from kaiun.deploy.diagnose import Examiner
 from kaiun.deploy.events import Did, Listener, StageBegan, StageEnded
 from kaiun.deploy.oneoff import OneOff
 from kaiun.deploy.pace import Pace
-from kaiun.deploy.perform import Made, perform
+from kaiun.deploy.perform import Made, perform, regroup_back
 from kaiun.deploy.rollback import roll_back
 from kaiun.deploy.rollout import Progress, Verdict, begin
 from kaiun.deploy.touch import Touched, follow, followed
 from kaiun.deploy.watch import Watch
-from kaiun.errors import DeployFailed, Interrupted
-from kaiun.plan.steps import CreateService, Ref, RunTask, UpdateService, WaveName, request_of
+from kaiun.errors import AwsError, DeployFailed, Interrupted
+from kaiun.plan.steps import (
+    CreateService,
+    Ref,
+    RunTask,
+    UpdateService,
+    UpdateTargetGroup,
+    WaveName,
+    request_of,
+)
 
 if TYPE_CHECKING:
     from kaiun.aws.client import Aws
@@ -58,6 +66,7 @@ class Runner:
     made: dict[Ref, str] = field(default_factory=dict)
     definitions: dict[str, Mapping[str, object]] = field(default_factory=dict)
     touched: list[Touched] = field(default_factory=list)
+    regrouped: list[UpdateTargetGroup] = field(default_factory=list)
     stages: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -103,6 +112,7 @@ class Runner:
                 self.made[done.ref] = done.arn
             if done.definition is not None:
                 self.definitions[done.arn] = done.definition
+        self.regrouped += [step for step in steps if isinstance(step, UpdateTargetGroup)]
 
     def _run_task(self, step: Step) -> None:
         assert isinstance(step, RunTask)  # noqa: S101
@@ -189,9 +199,14 @@ class Runner:
         with self.stage("rolling back"):
             watch = self.watch(self.examiner())
             try:
+                for step in self.regrouped:
+                    regroup_back(self.aws, step, self.live)
+                    self.listener(Did(f"target group {step.name} is as it was"))
                 back = roll_back(self.aws, self.config, self.touched, watch, self.listener)
             except KeyboardInterrupt:
                 raise failing.left(watch.latest) from None
+            except AwsError as problem:
+                raise failing.no_way_back(cause, problem) from problem
         raise failing.ended(cause, back)
 
     def examiner(self) -> Examiner:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from kaiun.deploy.rollout import Follow
@@ -34,10 +34,17 @@ def primary(service: Service) -> Deployment:
     return next((d for d in deployments if d.get("status") == "PRIMARY"), nothing)
 
 
-def follow(config: Config, process: str, service: Service) -> Follow:
-    """Return what to follow: the deployment that is PRIMARY in an answer of ECS."""
+def follow(
+    config: Config, process: str, service: Service, *, known: Service | None = None
+) -> Follow:
+    """Return what to follow: the deployment that is PRIMARY in an answer of ECS.
+
+    Where that deployment existed before, in `known`, what had happened to it by then is none of
+    our business.
+    """
     deployment = primary(service)
     created = deployment.get("createdAt")
+    told = [e["createdAt"].timestamp() + 0.001 for e in (known or {}).get("events", [])]
     balanced = bool(service.get("loadBalancers"))
     settings = config.processes.get(process)
     rules = service.get("deploymentConfiguration", {})
@@ -46,7 +53,7 @@ def follow(config: Config, process: str, service: Service) -> Follow:
         service=service["serviceName"],
         deployment=deployment.get("id", ""),
         task_definition=deployment.get("taskDefinition", ""),
-        created_at=created.timestamp() if created else 0.0,
+        created_at=max([created.timestamp() if created else 0.0, *told]),
         drain_s=float(settings.drain) if settings and balanced else 0.0,
         stop_timeout_s=float(settings.stop_timeout) if settings else 30.0,
         min_healthy_percent=cast("int", rules.get("minimumHealthyPercent", 100)),
@@ -54,13 +61,10 @@ def follow(config: Config, process: str, service: Service) -> Follow:
 
 
 def followed(config: Config, touched: Touched) -> Follow:
-    """Return what to follow after an update. A mere change of count makes no new deployment:
-    then what happened before the update is none of our business."""
-    found = follow(config, touched.process, touched.after)
-    if touched.before is None or primary(touched.before).get("id") != found.deployment:
-        return found
-    told = [event["createdAt"].timestamp() for event in touched.before.get("events", [])]
-    return replace(found, created_at=max([found.created_at, *(at + 0.001 for at in told)]))
+    """Return what to follow after an update; a mere change of count makes no new deployment."""
+    before = touched.before
+    same = before is not None and primary(before).get("id") == primary(touched.after).get("id")
+    return follow(config, touched.process, touched.after, known=before if same else None)
 
 
 def going_back(cluster: str, touched: Touched) -> dict[str, object]:

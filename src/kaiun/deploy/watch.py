@@ -55,7 +55,10 @@ class Watch:
         services = self._ask([p.follow.service for p in before if not p.over])
         now = self.clock()
         return tuple(
-            p if p.over else self._judged(p, services.get(p.follow.service), now) for p in before
+            replace(p, new_events=())
+            if p.over
+            else self._judged(p, services.get(p.follow.service), now)
+            for p in before
         )
 
     def _judged(self, before: Progress, service: Service | None, now: float) -> Progress:
