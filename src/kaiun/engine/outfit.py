@@ -5,23 +5,25 @@ Drivers are imported when they are first needed, for an engine must answer at on
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from kaiun.engine.balancer.base import Balancer
 from kaiun.engine.runtime.base import Runtime
 from kaiun.engine.store import Doc
 from kaiun.engine.world import World
+from kaiun.errors import EngineError
 from kaiun.scheduler.target import Check
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from kaiun.engine.fluent import FluentReceiver, FluentRecord
+    from kaiun.engine.registry import Registry
+    from kaiun.engine.runtime.null import NullRuntime
+    from kaiun.engine.side import SideServices
     from kaiun.engine.targets import Probe
-
-log = logging.getLogger(__name__)
 
 
 class _Options(Protocol):
@@ -45,26 +47,36 @@ class Outfit:
     probe: Probe
     registry_address: str
     fluent_address: str
-    side: Any = None
-    registry: Any = None
-    fluent: Any = None
+    side: SideServices | None = None
+    registry: Registry | None = None
+    fluent: FluentReceiver | None = None
 
     async def locate_side(self) -> tuple[str, int]:
         """Start the side services if they do not run; return where they listen."""
+        host, port = await self._sides().start()
+        return host, port
+
+    def _sides(self) -> SideServices:
         if self.side is None:
             from kaiun.engine.side import SideServices
 
             self.side = SideServices(self.options.home)
-        host, port = await self.side.start()
-        return host, port
+        return self.side
 
-    async def start_fluent(self, on_record: Callable[[Any], None]) -> None:
+    async def start_fluent(self, on_record: Callable[[FluentRecord], None]) -> None:
         if self.options.runtime == "null":
             return
         from kaiun.engine.fluent import FluentReceiver
 
         self.fluent = FluentReceiver("127.0.0.1", self.options.fluent_port, on_record)
-        await self.fluent.start()
+        try:
+            await self.fluent.start()
+        except OSError as problem:
+            raise EngineError(
+                f"port {self.options.fluent_port} cannot be used: {problem.strerror}",
+                where="log receiver",
+                hint="kaiun local up --fluent-port PORT",
+            ) from problem
         self.fluent_address = f"127.0.0.1:{self.fluent.port}"
 
     async def start_registry(self) -> None:
@@ -73,20 +85,19 @@ class Outfit:
         from kaiun.engine.registry import Registry
 
         self.registry = Registry(self.options.home, self.options.registry_port)
-        await self.registry.start()
+        port = await self.registry.start()
+        self.registry_address = f"localhost:{port}"
 
     async def reset(self) -> None:
-        if self.side is not None:
-            await self.side.close(stop=True)
-            self.side = None
+        await self._sides().close(stop=True)
 
     async def close(self, *, stop: bool) -> None:
         """Let go; with `stop` end the data plane, the registry and the side services too."""
         await self.runtime.close()
         await self.balancer.close(stop=stop)
-        for driver in (self.side, self.registry):
-            if driver is not None:
-                await driver.close(stop=stop)
+        await self._sides().close(stop=stop)
+        if self.registry is not None:
+            await self.registry.close(stop=stop)
         if self.fluent is not None:
             await self.fluent.close()
 
@@ -108,7 +119,7 @@ def make_outfit(options: _Options, world: World) -> Outfit:
     return Outfit(options, docker, HaproxyBalancer(options.home), _probe, registry, fluent)
 
 
-def _null_probe(runtime: Any) -> Callable[[Doc, Doc], Awaitable[Check]]:
+def _null_probe(runtime: NullRuntime) -> Callable[[Doc, Doc], Awaitable[Check]]:
     async def probe(target: Doc, _group: Doc) -> Check:
         task = target["task"]
         if task is None or runtime.is_target_healthy(task):

@@ -19,6 +19,7 @@ from kaiun.engine.core import Core
 from kaiun.engine.logbook import Logbook
 from kaiun.engine.outfit import make_outfit
 from kaiun.engine.proxy import Proxy
+from kaiun.engine.runtime.base import Observation
 from kaiun.engine.secrets import SecretReader
 from kaiun.engine.server import App
 from kaiun.engine.store import Store
@@ -111,7 +112,7 @@ class _Process:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._ended.set)
         try:
-            await self._start(listener)
+            await self._start()
             await self._ended.wait()
         finally:
             await self._finish()
@@ -119,15 +120,21 @@ class _Process:
             await serving
             self._store.close()
 
-    async def _start(self, listener: socket.socket) -> None:
+    async def _start(self) -> None:
         home = self._options.home
         (home / places.ENGINE_PID).write_text(f"{os.getpid()}\n")
         outfit = self._outfit
         await outfit.start_fluent(self._logs.fluent_record)
+        await asyncio.gather(outfit.start_registry(), self._start_core())
         self._write_env()
+        self._ready = True
+        log.info("listening on http://%s:%s", HOST, self._port)
+
+    async def _start_core(self) -> None:
+        outfit = self._outfit
         seen: set[tuple[str, str]] = set()
 
-        def observe(observation: Any) -> None:
+        def observe(observation: Observation) -> None:
             seen.add((observation.task_id, observation.name))
             self._agent.observe(observation)
 
@@ -138,9 +145,6 @@ class _Process:
         core = Core(self._world, self._agent, self._targets, outfit.balancer)
         self._core_task = asyncio.create_task(core.run())
         self._core_task.add_done_callback(self._core_ended)
-        self._ready = True
-        await outfit.start_registry()
-        log.info("listening on http://%s:%s", HOST, self._port)
 
     def _core_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (problem := task.exception()) is not None:

@@ -76,8 +76,10 @@ class App:
             await _reply(send, Answer(403, "application/json", _access_denied(refusal)), "-")
             return
         if scope["path"] == "/_kaiun/health" and scope["method"] in ("GET", "HEAD"):
-            body = json.dumps(self._admin.health()).encode()
-            await _reply(send, Answer(200, "application/json", body), "-")
+            health = self._admin.health()
+            status = 200 if health["status"] == "ok" else 503
+            body = json.dumps(health).encode()
+            await _reply(send, Answer(status, "application/json", body), "-")
             return
         await self._signed(scope, headers, receive, send)
 

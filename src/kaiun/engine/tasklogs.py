@@ -10,12 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from typing import Any
+from typing import TYPE_CHECKING
 
 from kaiun.engine.agent import Agent
 from kaiun.engine.logbook import BATCH_S
 from kaiun.engine.runtime.base import LogLine
 from kaiun.engine.world import World
+
+if TYPE_CHECKING:
+    from kaiun.engine.fluent import FluentRecord
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +31,7 @@ class TaskLogs:
     def __init__(self, world: World, agent: Agent) -> None:
         self._world = world
         self._agent = agent
-        self._early: dict[str, list[Any]] = defaultdict(list)
+        self._early: dict[str, list[FluentRecord]] = defaultdict(list)
         self._early_count = 0
         self._flush_planned = False
         agent.on_new_container = self._deliver_early
@@ -38,7 +41,7 @@ class TaskLogs:
         if (place := self._place(line.task_id, line.container)) is not None:
             self._write(*place, line.timestamp_ms, line.message)
 
-    def fluent_record(self, record: Any) -> None:
+    def fluent_record(self, record: FluentRecord) -> None:
         """Take a record of the fluentd log driver, which knows containers by id only."""
         owner = self._agent.by_runtime_id.get(record.container_id)
         if owner is None:
@@ -50,7 +53,7 @@ class TaskLogs:
             stream = f"{family}/{owner[1]}/{owner[0]}"
             self._write(record.tag, stream, record.timestamp_ms, record.message)
 
-    def _keep_early(self, record: Any) -> None:
+    def _keep_early(self, record: FluentRecord) -> None:
         if self._early_count < EARLY_LINES:
             self._early_count += 1
             self._early[record.container_id].append(record)

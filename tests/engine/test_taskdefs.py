@@ -1,0 +1,131 @@
+"""Task definitions, over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.engine.story import container, register
+
+
+def test_ecs_defaults_are_filled_in(ecs: Any, family: str) -> None:
+    health = {"command": ["CMD-SHELL", "true"]}
+    arn = register(ecs, family, container(portMappings=[{"containerPort": 80}], healthCheck=health))
+    found = ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"]
+    web = found["containerDefinitions"][0]
+    assert (found["status"], found["volumes"], found["placementConstraints"]) == ("ACTIVE", [], [])
+    assert web["portMappings"] == [{"containerPort": 80, "hostPort": 0, "protocol": "tcp"}]
+    assert web["healthCheck"] == {**health, "interval": 30, "timeout": 5, "retries": 3}
+    assert (web["cpu"], web["essential"]) == (0, True)
+    assert [web[n] for n in ("environment", "mountPoints", "volumesFrom")] == [[], [], []]
+
+
+def test_revisions_count_up_and_a_family_means_the_newest_active(ecs: Any, family: str) -> None:
+    first, second = register(ecs, family), register(ecs, family)
+    assert (first.rpartition(":")[2], second.rpartition(":")[2]) == ("1", "2")
+    ecs.deregister_task_definition(taskDefinition=second)
+    found = ecs.describe_task_definition(taskDefinition=family)["taskDefinition"]
+    assert found["taskDefinitionArn"] == first
+    listed = ecs.list_task_definitions(familyPrefix=family, status="INACTIVE")
+    assert listed["taskDefinitionArns"] == [second]
+
+
+def test_task_definitions_are_listed_page_by_page(ecs: Any, family: str) -> None:
+    arns = [register(ecs, family) for _ in range(5)]
+    pages = ecs.get_paginator("list_task_definitions").paginate(
+        familyPrefix=family, PaginationConfig={"PageSize": 2}
+    )
+    assert [arn for page in pages for arn in page["taskDefinitionArns"]] == arns
+
+
+FARGATE = {"requiresCompatibilities": ["FARGATE"], "networkMode": "awsvpc"}
+BAD = {
+    "duplicate names": ([container(), container()], {}, "unique"),
+    "no essential container": ([container(essential=False)], {}, "essential"),
+    "no memory": ([{"name": "web", "image": "x"}], {}, "memory"),
+    "unknown dependsOn": (
+        [container(dependsOn=[{"containerName": "db", "condition": "START"}])],
+        {},
+        "does not exist",
+    ),
+    "cycle": (
+        [
+            container("a", dependsOn=[{"containerName": "b", "condition": "START"}]),
+            container("b", dependsOn=[{"containerName": "a", "condition": "START"}]),
+        ],
+        {},
+        "a -> b -> a",
+    ),
+    "SUCCESS of an essential container": (
+        [
+            container("a"),
+            container("b", dependsOn=[{"containerName": "a", "condition": "SUCCESS"}]),
+        ],
+        {},
+        "essential",
+    ),
+    "HEALTHY without healthCheck": (
+        [
+            container("a"),
+            container("b", dependsOn=[{"containerName": "a", "condition": "HEALTHY"}]),
+        ],
+        {},
+        "health check",
+    ),
+    "port clash": (
+        [
+            container("a", portMappings=[{"containerPort": 80, "hostPort": 8080}]),
+            container("b", portMappings=[{"containerPort": 81, "hostPort": 8080}]),
+        ],
+        {},
+        "8080",
+    ),
+    "Fargate pair": ([container()], {**FARGATE, "cpu": "256", "memory": "4096"}, "Fargate"),
+    "Fargate in bridge mode": (
+        [container()],
+        {"requiresCompatibilities": ["FARGATE"], "cpu": "256", "memory": "512"},
+        "awsvpc",
+    ),
+    "unknown volume": (
+        [container(mountPoints=[{"sourceVolume": "data", "containerPath": "/data"}])],
+        {},
+        "volume",
+    ),
+    "bad family": ([container()], {"family": "a b"}, "Family"),
+    "link to nobody": ([container(links=["db"])], {}, "link"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_ecs_refuses_is_refused(ecs: Any, family: str, case: str) -> None:
+    containers, fields, text = BAD[case]
+    with pytest.raises(ClientError, match=text) as caught:
+        ecs.register_task_definition(
+            **{"family": family, "containerDefinitions": containers, **fields}
+        )
+    assert caught.value.response["Error"]["Code"] == "ClientException"
+    assert not ecs.list_task_definitions(familyPrefix=family)["taskDefinitionArns"]
+
+
+def test_fargate_sizes_are_kept_in_units(ecs: Any, family: str) -> None:
+    arn = register(ecs, family, container(), **FARGATE, cpu="1 vCPU", memory="2 GB")
+    found = ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"]
+    assert (found["cpu"], found["memory"]) == ("1024", "2048")
+    assert found["compatibilities"] == ["EC2", "FARGATE"]
+
+
+def test_only_an_inactive_task_definition_is_deleted(ecs: Any, family: str) -> None:
+    arn = register(ecs, family)
+    assert ecs.delete_task_definitions(taskDefinitions=[arn])["failures"]
+    ecs.deregister_task_definition(taskDefinition=arn)
+    deleted = ecs.delete_task_definitions(taskDefinitions=[arn])["taskDefinitions"]
+    assert [d["status"] for d in deleted] == ["DELETE_IN_PROGRESS"]
+
+
+def test_tags_are_given_when_asked_for(ecs: Any, family: str) -> None:
+    tags = [{"key": "kaiun:app", "value": "shop"}]
+    arn = register(ecs, family, container(), tags=tags)
+    assert "tags" not in ecs.describe_task_definition(taskDefinition=arn)
+    assert ecs.describe_task_definition(taskDefinition=arn, include=["TAGS"])["tags"] == tags
