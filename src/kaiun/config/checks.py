@@ -61,7 +61,8 @@ def network(config: Config, tree: Node) -> Iterator[Found]:
         yield at(tree, "logs", "driver", message=message, hint="write `driver: awslogs`")
     if given.mode == "awsvpc" and not given.subnets and not config.is_local:
         hint = "write `network: {mode: awsvpc, subnets: [subnet-…]}`"
-        yield at(tree, "network", "subnets", message="awsvpc needs subnets", hint=hint)
+        path = ("network", "subnets") if tree.get("network") else ("launch_type",)
+        yield at(tree, *path, message="awsvpc needs subnets", hint=hint)
     for key in ("subnets", "security_groups", "public_ip"):
         if given.mode == "bridge" and getattr(given, key):
             message = "has no meaning in bridge mode"
