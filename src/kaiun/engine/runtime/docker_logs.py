@@ -116,9 +116,11 @@ class Follower:
                         skip -= 1
                         continue
                     self._take(source, stamp, message, position)
-                if position.stamp:
+                if position.stamp and not self._partial:
                     self.positions.save(self.container_id, position)
         await self._check_stopped()
+        for source, (first, pieces) in self._partial.items():
+            self._tell(source, first, pieces)
 
     async def _check_stopped(self) -> None:
         """The stream ends when the container stops, but also when dockerd does."""
@@ -126,16 +128,19 @@ class Follower:
         if state["Running"]:
             raise aiohttp.ClientConnectionError("the log stream ended early")
 
-    def _take(self, stream: str, stamp: str, message: bytes, position: Position) -> None:
+    def _take(self, source: str, stamp: str, message: bytes, position: Position) -> None:
         """Join the 16 KiB pieces that Docker cuts long lines into: all but the last lack \\n."""
-        first, pieces = self._partial.pop(stream, (stamp, []))
+        first, pieces = self._partial.pop(source, (stamp, []))
         pieces.append(message)
         position.advance(stamp)
         if not message.endswith(b"\n") and sum(map(len, pieces)) < _LONGEST:
-            self._partial[stream] = (first, pieces)
+            self._partial[source] = (first, pieces)
             return
+        self._tell(source, first, pieces)
+
+    def _tell(self, source: str, stamp: str, pieces: list[bytes]) -> None:
         text = b"".join(pieces).rstrip(b"\r\n").decode(errors="replace")
-        self.sink(LogLine(self.task_id, self.name, _milliseconds(first), text, stream))
+        self.sink(LogLine(self.task_id, self.name, _milliseconds(stamp), text, source))
 
 
 async def _frames(content: aiohttp.StreamReader) -> AsyncIterator[list[tuple[str, bytes]]]:

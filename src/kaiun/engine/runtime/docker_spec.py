@@ -16,6 +16,11 @@ LOOPBACK: Final = "127.0.0.1"
 READABLE: Final = frozenset({"json-file", "local"})  # drivers whose logs are followed
 _MIB: Final = 1024 * 1024
 _SECOND: Final = 1_000_000_000
+_FLUENTD_OPTIONS: Final = {
+    "fluentd-async": "true",  # a container never waits for its log
+    "fluentd-request-ack": "true",  # a record sent to an engine that is gone is sent again
+    "fluentd-sub-second-precision": "true",
+}
 _JSON_FILE_OPTIONS: Final = {"max-size": "64m", "max-file": "2"}
 
 
@@ -181,8 +186,7 @@ def log_config(driver: str, options: Mapping[str, str]) -> Json:
     if driver == "none":
         return {"Type": "none", "Config": {}}
     if driver == "fluentd":
-        forced = {"fluentd-async": "true", "fluentd-sub-second-precision": "true"}
         kept = {k: v for k, v in options.items() if k != "fluentd-async-connect"}
-        return {"Type": "fluentd", "Config": {**kept, **forced}}
+        return {"Type": "fluentd", "Config": {**kept, **_FLUENTD_OPTIONS}}
     kept = dict(options) if driver == "json-file" else {}
     return {"Type": "json-file", "Config": {**_JSON_FILE_OPTIONS, **kept}}
