@@ -2,6 +2,8 @@
 # Creates the database cluster on the first start, then becomes the server.
 set -eu
 
+[ "$1" = postgres ] || exec "$@"
+shift
 : "${POSTGRES_USER:=shop}"
 : "${POSTGRES_DB:=$POSTGRES_USER}"
 : "${POSTGRES_PASSWORD:?POSTGRES_PASSWORD must be set}"
@@ -24,10 +26,8 @@ EOF
   rmdir "$new"
 }
 
-if [ "$1" = postgres ] && [ ! -s "$PGDATA/PG_VERSION" ]; then
+if [ ! -s "$PGDATA/PG_VERSION" ]; then
   find "$PGDATA" -mindepth 1 -maxdepth 1 -exec rm -rf {} +
   make_cluster
 fi
-[ "$1" = postgres ] || exec "$@"
-shift
-exec postgres -c listen_addresses='*' -c unix_socket_directories=/tmp "$@"
+exec postgres -c listen_addresses='*' -c unix_socket_directories=/tmp -c jit=off "$@"
