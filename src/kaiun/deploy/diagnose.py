@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -13,7 +14,6 @@ from kaiun.errors import AwsError
 
 if TYPE_CHECKING:
     from kaiun.aws.client import Aws
-    from kaiun.aws.types import Task
     from kaiun.deploy.rollout import Progress
 
 LOG_LINES = 20
@@ -80,13 +80,13 @@ class Examiner:
 
 
 def evidence_lines(failures: Sequence[Failure]) -> list[str]:
-    """Return what an error shows: each failed task, and the log of the first that has one."""
-    lines = [failure.sentence() for failure in failures]
+    """Return what an error shows: each way to fail once, and the log of the first that has one."""
+    ways = Counter((f.container, f.exit_code, f.reason) for f in failures)
+    lines = []
+    for failure in failures:
+        times = ways.pop((failure.container, failure.exit_code, failure.reason), 0)
+        if times:
+            more = f" (and {times - 1} more like it)" if times > 1 else ""
+            lines.append(failure.sentence() + more)
     log = next((failure.log for failure in failures if failure.log), ())
-    return lines + ([f"  | {line}" for line in log] if log else [])
-
-
-def running_tasks(aws: Aws, cluster: str, service: str) -> list[Task]:
-    """Return the tasks of a service that are to run."""
-    arns = aws.ecs.list_tasks(cluster, service=service)
-    return aws.ecs.describe_tasks(cluster, arns) if arns else []
+    return lines + [f"  | {line}" for line in log]
