@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from support.engine import register
 
 
 def test_created_cluster_is_listed_and_described(ecs: Any, cluster: str) -> None:
@@ -37,8 +38,6 @@ def test_deleted_cluster_is_inactive_and_not_listed(ecs: Any, cluster: str) -> N
 
 
 def test_cluster_with_a_service_cannot_be_deleted(ecs: Any, cluster: str, family: str) -> None:
-    from tests.engine.story import register
-
     register(ecs, family)
     ecs.create_service(cluster=cluster, serviceName="web", taskDefinition=family, desiredCount=0)
     with pytest.raises(ClientError, match="ClusterContainsServicesException"):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from tests.engine.conftest import Engine, until
-from tests.engine.story import container, describe, null, register, wait_rollout
+from support.engine import Engine, container, describe, null, register, until, wait_rollout
 
 
 def everything(engine: Engine) -> dict[str, Any]:
@@ -68,9 +67,8 @@ def test_containers_of_unknown_tasks_are_removed(own_engine: Engine, family: str
     wait_rollout(ecs, "c", "web")
     own_engine.kill()
     with sqlite3.connect(own_engine.home / "state.db") as db:
-        db.execute(
-            "DELETE FROM document WHERE kind = 'tasks' AND key = (SELECT min(key) FROM document WHERE kind = 'tasks')"
-        )
+        (key,) = db.execute("SELECT min(key) FROM document WHERE kind = 'tasks'").fetchone()
+        db.execute("DELETE FROM document WHERE kind = 'tasks' AND key = ?", (key,))
     own_engine.start()
     wait_rollout(own_engine.client("ecs"), "c", "web")
     until(lambda: boxes(own_engine) == 2)

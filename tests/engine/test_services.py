@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-
-from tests.engine.conftest import Engine, until
-from tests.engine.story import (
+from support.engine import (
+    Engine,
     container,
     describe,
     messages,
     null,
     register,
+    until,
     wait_rollout,
     wait_stopped,
 )

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-
-from tests.engine.story import container, register
+from support.engine import container, register
 
 
 def test_ecs_defaults_are_filled_in(ecs: Any, family: str) -> None:
@@ -40,20 +39,24 @@ def test_task_definitions_are_listed_page_by_page(ecs: Any, family: str) -> None
     assert [arn for page in pages for arn in page["taskDefinitionArns"]] == arns
 
 
+def after(name: str, condition: str) -> list[dict[str, str]]:
+    return [{"containerName": name, "condition": condition}]
+
+
 FARGATE = {"requiresCompatibilities": ["FARGATE"], "networkMode": "awsvpc"}
 BAD = {
     "duplicate names": ([container(), container()], {}, "unique"),
     "no essential container": ([container(essential=False)], {}, "essential"),
     "no memory": ([{"name": "web", "image": "x"}], {}, "memory"),
     "unknown dependsOn": (
-        [container(dependsOn=[{"containerName": "db", "condition": "START"}])],
+        [container(dependsOn=after("db", "START"))],
         {},
         "does not exist",
     ),
     "cycle": (
         [
-            container("a", dependsOn=[{"containerName": "b", "condition": "START"}]),
-            container("b", dependsOn=[{"containerName": "a", "condition": "START"}]),
+            container("a", dependsOn=after("b", "START")),
+            container("b", dependsOn=after("a", "START")),
         ],
         {},
         "a -> b -> a",

@@ -6,9 +6,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-
-from tests.engine.conftest import until
-from tests.engine.story import container, null, register, wait_stopped
+from support.engine import container, null, register, until, wait_stopped
 
 
 def run(ecs: Any, cluster: str, family: str, **fields: Any) -> str:
