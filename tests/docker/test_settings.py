@@ -57,3 +57,24 @@ def test_host_path_is_mounted_read_only(harness: Harness, run: Run) -> None:
         assert [line.message for line in harness.lines] == ["hello", "ro"]
 
     run(body)
+
+
+def test_named_volume_outlives_its_task_until_purge(harness: Harness, run: Run) -> None:
+    script = "cat /data/note 2>/dev/null || echo none; echo kept > /data/note"
+
+    async def once() -> str:
+        before = len(harness.lines)
+        mount = Mount("notes", "/data")
+        task = harness.task(harness.shell(script, mounts=(mount,)))
+        await harness.up(task)
+        await harness.exited("app")
+        await harness.runtime.remove(task.task_id)
+        return harness.lines[before].message
+
+    async def body() -> None:
+        assert [await once(), await once()] == ["none", "kept"]
+        await harness.runtime.purge()
+        assert await once() == "none"
+        await harness.runtime.purge()
+
+    run(body)

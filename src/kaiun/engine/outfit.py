@@ -89,6 +89,7 @@ class Outfit:
         self.registry_address = f"localhost:{port}"
 
     async def reset(self) -> None:
+        await self.runtime.purge()
         await self._sides().close(stop=True)
 
     async def close(self, *, stop: bool) -> None:

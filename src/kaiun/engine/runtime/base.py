@@ -188,5 +188,8 @@ class Runtime(Protocol):
     async def tasks(self) -> set[str]:
         """Ids of all tasks that own anything here, in order to find orphans."""
 
+    async def purge(self) -> None:
+        """Remove everything of this engine: containers, networks, named volumes."""
+
     async def close(self) -> None:
         """Let go. Containers keep running."""

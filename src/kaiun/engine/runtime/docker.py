@@ -130,12 +130,13 @@ class DockerRuntime:
         return {c["Labels"]["kaiun.task"] for c in await self._list()}
 
     async def purge(self) -> None:
-        """Remove every container of this engine, and its network. For `reset`, and for tests."""
+        """Remove every container of this engine, its named volumes and its network."""
         await asyncio.gather(*(self._remove(c["Id"]) for c in await self._list()))
         self._pauses.clear()
         self._ready_network = False
         with _gone_is_fine():
             await (await self._docker.networks.get(self._network)).delete()
+        await self._remove_volumes()
 
     async def close(self) -> None:
         background = [*self._followers.values(), *self._work]
@@ -254,6 +255,15 @@ class DockerRuntime:
             await self._docker.containers.container(container_id).delete(force=True, v=True)
         self._forget(container_id)
         self._own.discard(container_id)
+
+    async def _remove_volumes(self) -> None:
+        volumes: Any = self._docker.volumes  # which aiodocker leaves untyped
+        prefix = docker_spec.volume_name(self._engine_id, "")
+        listed = await volumes.list(filters={"name": [prefix]})  # any part of the name
+        for name in (volume["Name"] for volume in listed["Volumes"] or ()):
+            if name.startswith(prefix):
+                with _gone_is_fine():
+                    await (await volumes.get(name)).delete()
 
     def _forget(self, container_id: str) -> Observation | None:
         known = self._known.pop(container_id, None)

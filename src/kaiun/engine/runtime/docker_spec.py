@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from kaiun.engine.runtime.base import ContainerSpec, NetworkMode, TaskSpec
+from kaiun.engine.runtime.base import ContainerSpec, Mount, NetworkMode, TaskSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +26,12 @@ _JSON_FILE_OPTIONS: Final = {"max-size": "64m", "max-file": "2"}
 
 def network_name(engine_id: str) -> str:
     return f"kaiun-{engine_id[:8]}"
+
+
+def volume_name(engine_id: str, name: str) -> str:
+    """Return the Docker volume of a named volume: each engine has its own, or two engines would
+    let two servers write to one data directory."""
+    return f"{network_name(engine_id)}-{name}"
 
 
 def container_name(task: TaskSpec, name: str) -> str:
@@ -58,7 +64,7 @@ def container(engine_id: str, task: TaskSpec, spec: ContainerSpec, digest: str |
         "OpenStdin": spec.interactive,
         "StopTimeout": spec.stop_timeout_s,
         "Healthcheck": _health(spec),
-        "HostConfig": _host_config(task, spec),
+        "HostConfig": _host_config(engine_id, task, spec),
     }
     optional = {
         "Cmd": None if spec.command is None else list(spec.command),
@@ -105,12 +111,12 @@ def _health(spec: ContainerSpec) -> Json:
     }
 
 
-def _host_config(task: TaskSpec, spec: ContainerSpec) -> Json:
+def _host_config(engine_id: str, task: TaskSpec, spec: ContainerSpec) -> Json:
     shared = task.network_mode is NetworkMode.AWSVPC
     sysctls = {k: v for k, v in spec.sysctls.items() if not (shared and _of_network(k))}
     config: Json = {
         "LogConfig": log_config(spec.log_driver, spec.log_options),
-        "Binds": [f"{m.source}:{m.target}{':ro' if m.read_only else ''}" for m in spec.mounts],
+        "Binds": [_bind(engine_id, mount) for mount in spec.mounts],
         "ReadonlyRootfs": spec.read_only,
         "Privileged": spec.privileged,
         "CapAdd": list(spec.cap_add),
@@ -126,6 +132,12 @@ def _host_config(task: TaskSpec, spec: ContainerSpec) -> Json:
     if spec.shm_size_mib:
         config["ShmSize"] = spec.shm_size_mib * _MIB
     return config | _memory(spec)
+
+
+def _bind(engine_id: str, mount: Mount) -> str:
+    named = not mount.source.startswith("/")
+    source = volume_name(engine_id, mount.source) if named else mount.source
+    return f"{source}:{mount.target}{':ro' if mount.read_only else ''}"
 
 
 def _memory(spec: ContainerSpec) -> Json:

@@ -188,6 +188,10 @@ class NullRuntime:
     async def tasks(self) -> set[str]:
         return {task_id for task_id, _ in self._rows}
 
+    async def purge(self) -> None:
+        for task_id in await self.tasks():
+            await self.remove(task_id)
+
     async def close(self) -> None:
         for timer in self._timers:
             timer.cancel()
