@@ -74,7 +74,8 @@ class HaproxyBalancer:
             processes = await self._processes()
             if processes is not None and processes.current is not None:
                 await self._count(processes.current)
-            return dict(self._served + self._last)
+            names = self._served.keys() | self._last.keys()
+            return {name: self._served[name] + self._last[name] for name in names}
 
     async def close(self, *, stop: bool) -> None:
         if stop:
