@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kaiun.deploy.evidence import Failure, failure_of, proves_bad, stopped_by_itself
+from kaiun.deploy.lastwords import last_words
 from kaiun.deploy.logplace import place
 from kaiun.errors import AwsError
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from kaiun.aws.client import Aws
     from kaiun.deploy.rollout import Progress
 
-LOG_LINES = 20
+LOG_LINES = 20  # shown
+LOG_LINES_READ = 200
 LOG_DEADLINE_S = 3.0
 LOG_POLL_S = 0.3
 TaskDefinition = Mapping[str, object]
@@ -71,11 +73,11 @@ class Examiner:
         end = self.clock() + patience
         while True:
             try:
-                events = self.aws.logs.last(group, stream, LOG_LINES)
+                events = self.aws.logs.last(group, stream, LOG_LINES_READ)
             except AwsError as problem:
                 return (f"(its log cannot be read: {problem.message})",)
             if events or self.clock() >= end:
-                return tuple(event.message.rstrip("\n") for event in events)
+                return last_words((event.message.rstrip("\n") for event in events), LOG_LINES)
             self.sleep(LOG_POLL_S)
 
 
