@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from kaiun.deploy.events import Event
     from kaiun.deploy.rollout import Progress
 
-WIDE = 78
+WIDE = 40
 TARGET_GROUP = re.compile(r"\(target-group arn:\S+?targetgroup/([^/)]+)/[0-9a-f]+\)")
 TASK = re.compile(r"\(task ([0-9a-f]{8})[0-9a-f]{24}\)")
 
@@ -130,14 +130,14 @@ def _table(rollouts: tuple[Progress, ...]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for header in ("service", "old", "new", "pending", "healthy", "wanted"):
-        table.add_column(header, justify="left" if header == "service" else "right")
+    table.add_column("service", no_wrap=True)
+    for header in ("old", "new", "pending", "healthy", "wanted"):
+        table.add_column(header, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True, overflow="ellipsis")
     for p in rollouts:
-        last = p.cause or ("" if p.over else _unprefixed(p.last_event))
-        state = f"{p.verdict} · {last}" if last else str(p.verdict)
+        state = f"{p.verdict}: {p.cause}" if p.cause else str(p.verdict)
         numbers = (p.old, p.new, p.pending, p.healthy, p.desired)
-        table.add_row(p.follow.process, *map(str, numbers), state[:WIDE])
+        table.add_row(p.follow.process, *map(str, numbers), _unprefixed(state)[:WIDE])
     return table
 
 

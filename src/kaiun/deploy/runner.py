@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -184,7 +184,7 @@ class Runner:
             self._go_back(DeployFailed("interrupted by you"))
         if choice is Choice.LEAVE:
             raise failing.left(rollouts)
-        return rollouts
+        return [replace(progress, new_events=()) for progress in rollouts]
 
     def _failed(self, bad: Sequence[Progress], examiner: Examiner) -> None:
         if any(p.verdict is Verdict.SUPERSEDED for p in bad):

@@ -16,8 +16,16 @@ from kaiun.plan import names
 
 if TYPE_CHECKING:
     from kaiun.aws.client import Aws
-    from kaiun.aws.types import Deployment, Event, Service, TaskDefinition
+    from kaiun.aws.types import Service, TaskDefinition
     from kaiun.config import Config
+
+
+UNDONE = {
+    "ROLLBACK_REQUESTED",
+    "ROLLBACK_IN_PROGRESS",
+    "ROLLBACK_SUCCESSFUL",
+    "ROLLBACK_FAILED",
+}  # of a service deployment
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +81,7 @@ class _reader:  # noqa: N801  (a call with its arguments)
         runs = newest if _arn(newest) == arn else self.aws.ecs.describe_task_definition(arn)
         created = deployment.get("createdAt")
         events = service.get("events", [])
+        undone = self._undone(service) if _arn(newest) != arn else ""
         return Status(
             self.process,
             self.name,
@@ -85,12 +94,26 @@ class _reader:  # noqa: N801  (a call with its arguments)
             pending=service.get("pendingCount", 0),
             targets=self._targets(service),
             rollout=deployment.get("rolloutState", ""),
-            reason=deployment.get("rolloutStateReason", ""),
+            reason=undone or deployment.get("rolloutStateReason", ""),
             since=created.timestamp() if created else 0.0,
-            rolled_back=_rolled_back(service, deployment, arn, _arn(newest)),
+            rolled_back=bool(undone),
             last_event=events[0].get("message", "") if events else "",
             newest=_short(_arn(newest)) if _arn(newest) != arn else "",
         )
+
+    def _undone(self, service: Service) -> str:
+        """Return why ECS undid the service's last deployment, "" when it did not.
+
+        Asked only of services that do not run the newest of their family.
+        """
+        reasons = [d.get("rolloutStateReason", "") for d in service.get("deployments", [])]
+        if found := next((r for r in reasons if ROLLING_BACK.search(r)), ""):
+            return found
+        latest = self.aws.ecs.list_service_deployments(self.config.cluster, self.name)
+        status = latest[0].get("status", "") if latest else ""
+        if status not in UNDONE:
+            return ""
+        return latest[0].get("statusReason", "") or status
 
     def _targets(self, service: Service) -> Mapping[str, int] | None:
         groups = [b["targetGroupArn"] for b in service.get("loadBalancers", []) if b]
@@ -98,23 +121,6 @@ class _reader:  # noqa: N801  (a call with its arguments)
             return None
         states = [t.state for arn in groups for t in self.aws.elb.target_health(arn)]
         return {state: states.count(state) for state in sorted(set(states))}
-
-
-def _rolled_back(service: Service, deployment: Deployment, arn: str, newest: str) -> bool:
-    """ECS says so, or an older revision than the family's newest runs as the last deployment."""
-    reasons = [d.get("rolloutStateReason", "") for d in service.get("deployments", [])]
-    if any(ROLLING_BACK.search(reason) for reason in reasons):
-        return True
-    older = newest not in {"", arn}
-    return older and any(
-        "rolling back" in e.get("message", "") for e in _recent(service, deployment)
-    )
-
-
-def _recent(service: Service, deployment: Deployment) -> list[Event]:
-    created = deployment.get("createdAt")
-    events = service.get("events", [])
-    return [e for e in events if created is None or e["createdAt"] >= created]
 
 
 def _arn(definition: TaskDefinition | None) -> str:
