@@ -77,6 +77,16 @@ def port_is_free(port: int) -> bool:
         return True
 
 
+async def port_becomes_free(port: int, *, timeout_s: float = 2) -> bool:
+    """Wait for a port that a killed process may still hold for a moment."""
+    deadline = time.monotonic() + timeout_s
+    while not port_is_free(port):
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(_POLL_S)
+    return True
+
+
 async def answers(port: int, request: bytes, *, timeout_s: float = 5) -> bool:
     """Return whether something on loopback gives this request an HTTP 200."""
     try:
@@ -174,7 +184,9 @@ class Child:
                 if time.monotonic() > deadline:
                     self._signal(process, signal.SIGKILL)
                 await asyncio.sleep(_POLL_S)
-        self._popen = None
+        if self._popen is not None:
+            self._popen.wait()  # it has ended: this only reaps it
+            self._popen = None
         self.pid_file.unlink(missing_ok=True)
 
     @staticmethod

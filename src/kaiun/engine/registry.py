@@ -7,7 +7,7 @@ import json
 import shutil
 from typing import TYPE_CHECKING, Final
 
-from kaiun.engine.child import LOOPBACK, Child, answers, environment, free_port, port_is_free
+from kaiun.engine.child import LOOPBACK, Child, answers, environment, free_port, port_becomes_free
 from kaiun.errors import EngineError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Registry:
                 "no registry program (CNCF distribution) is installed",
                 hint="Debian: apt-get install docker-registry",
             )
-        if self.port and not port_is_free(self.port):
+        if self.port and not await port_becomes_free(self.port):
             raise EngineError(
                 f"port {self.port} is taken by another program",
                 where="registry",

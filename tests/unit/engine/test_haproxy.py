@@ -26,7 +26,7 @@ from kaiun.engine.balancer.base import (
     Wiring,
 )
 from kaiun.engine.balancer.haproxy import HaproxyBalancer
-from kaiun.engine.child import free_port
+from kaiun.engine.child import beginning, free_port
 from kaiun.errors import EngineError
 
 pytestmark = pytest.mark.skipif(
@@ -339,7 +339,10 @@ def test_killed_haproxy_is_started_again(tmp_path: Path) -> None:
             port = free_port()
             wiring = Wiring((Listener("l", port, FixedResponse(200, body="hi")),))
             await b.apply(wiring)
-            os.kill(pid(tmp_path), signal.SIGKILL)
+            killed = pid(tmp_path)
+            os.kill(killed, signal.SIGKILL)
+            while beginning(killed):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
             await b.apply(wiring)
             assert (await get(port)).body == "hi"
 

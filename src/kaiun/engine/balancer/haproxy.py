@@ -27,7 +27,7 @@ from typing import Final
 from kaiun.engine.balancer import haproxy_config
 from kaiun.engine.balancer.base import Listener, Wiring
 from kaiun.engine.balancer.haproxy_cli import Cli, Processes
-from kaiun.engine.child import Child, environment, port_is_free
+from kaiun.engine.child import Child, environment, port_becomes_free
 from kaiun.errors import EngineError
 
 _LONGEST_SOCKET: Final = 80  # HAProxy binds PATH.PID.tmp first; sun_path holds 108 bytes
@@ -90,8 +90,7 @@ class HaproxyBalancer:
         processes = await self._processes()
         if processes is None and not wiring.listeners:
             return []
-        held = await self._held_ports(processes)
-        taken = [x for x in wiring.listeners if x.port not in held and not _is_free(x)]
+        taken = await self._taken(wiring, processes)
         good = replace(wiring, listeners=tuple(x for x in wiring.listeners if x not in taken))
         mark = f"kaiun-{haproxy_config.digest(good, self._paths)}"
         if processes is None or processes.current is None:
@@ -111,6 +110,14 @@ class HaproxyBalancer:
             return await self._cli.processes()
         except (OSError, TimeoutError):
             return None
+
+    async def _taken(self, wiring: Wiring, processes: Processes | None) -> list[Listener]:
+        """Return the listeners whose port somebody else has. (A HAProxy that was killed may hold
+        its ports for a moment more.)"""
+        held = await self._held_ports(processes)
+        patience_s = 2.0 if processes is None else 0.0
+        unheld = [x for x in wiring.listeners if x.port not in held]
+        return [x for x in unheld if not await _is_free(x, patience_s)]
 
     async def _held_ports(self, processes: Processes | None) -> set[int]:
         if processes is None or processes.current is None:
@@ -215,9 +222,9 @@ def _program() -> str:
     return found
 
 
-def _is_free(listener: Listener) -> bool:
+async def _is_free(listener: Listener, patience_s: float) -> bool:
     try:
-        return port_is_free(listener.port)
+        return await port_becomes_free(listener.port, timeout_s=patience_s)
     except PermissionError:
         raise EngineError(
             f"this user may not listen on port {listener.port}",
