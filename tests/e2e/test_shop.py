@@ -7,14 +7,14 @@ undoes its own commits.
 from __future__ import annotations
 
 import re
-import time
+import subprocess
 import urllib.parse
 import urllib.request
 from http.cookiejar import CookieJar
 from pathlib import Path
 
 import pytest
-from e2e.world import World, until
+from e2e.world import KAIUN, World, until
 from support.load import Load
 
 pytestmark = [pytest.mark.e2e, pytest.mark.docker]
@@ -40,7 +40,8 @@ def order_something(world: World) -> str:
     }
     action = base + product + "/orders"
     answer = browser.open(action, urllib.parse.urlencode(fields).encode(), timeout=10)
-    return urllib.parse.urlsplit(answer.geturl()).path
+    place: str = urllib.parse.urlsplit(answer.geturl()).path
+    return place
 
 
 def service_rows(world: World) -> dict[str, dict[str, object]]:
@@ -52,6 +53,17 @@ def service_rows(world: World) -> dict[str, dict[str, object]]:
 
 def definitions(world: World) -> dict[str, object]:
     return {name: row["taskDefinition"] for name, row in service_rows(world).items()}
+
+
+def status_of(world: World, process: str) -> dict[str, object]:
+    rows: list[dict[str, object]] = world.kaiun("status", "--json").json()
+    return next(row for row in rows if row["process"] == process)
+
+
+def live_revision(world: World) -> str:
+    """What the page itself says, in its footer."""
+    found: list[str] = re.findall(r'<code title="(\w+)"', world.get())
+    return found[0]
 
 
 def test_an_order_is_placed_and_the_worker_confirms_it(shop: World) -> None:
@@ -93,14 +105,15 @@ def test_crash_at_boot_is_explained_and_rolled_back(shop: World) -> None:
     with shop.branch_off(), Load(shop.web_port) as load:
         broken = shop.shop / "config/initializers/zz_broken.rb"
         broken.write_text('raise "the anchor is missing" if ENV.key?("PORT")\n')
-        sha = shop.commit("Break the boot")
+        shop.commit("Break the boot")
         result = shop.kaiun("deploy", expect=3)
     assert "the anchor is missing (RuntimeError)" in result.stderr
     assert "web" in result.stderr and "exit code 1" in result.stderr
     assert load.report.failures == []
     until("the services are as before", lambda: definitions(shop) == before)
-    status = shop.kaiun("status", "--json").stdout
-    assert sha not in status.split('"failed', maxsplit=1)[0]
+    web = status_of(shop, "web")
+    assert web["revision"] == live_revision(shop)
+    assert (web["running"], web["rolled_back"]) == (2, True)
     assert HERO in shop.get()
 
 
@@ -155,12 +168,6 @@ def test_rollout_survives_the_death_of_the_engine(shop: World) -> None:
     with shop.branch_off():
         shop.edit("app/views/products/index.html.erb", HERO, "After the storm")
         shop.commit("Storm")
-        arn = shop.kaiun("status", "--json").json()["cluster"]
-        assert arn
-        import subprocess
-
-        from e2e.world import KAIUN
-
         deploy = subprocess.Popen(
             [KAIUN, "deploy"],
             cwd=shop.shop,
@@ -233,7 +240,6 @@ def test_run_streams_the_output_and_returns_the_exit_code(shop: World) -> None:
 
 
 def test_logs_show_what_the_web_process_wrote(shop: World) -> None:
-    shop.get("/products/no-such-thing-here") if False else shop.get("/up")
     assert "puma" in shop.kaiun("logs", "web").stdout.lower()
 
 
@@ -256,8 +262,6 @@ def test_rollback_goes_back_to_the_release_before(shop: World) -> None:
 
 
 def test_status_names_the_commit_that_is_live(shop: World) -> None:
-    began = time.time()
     sha = shop.run("git", "rev-parse", "HEAD").stdout.strip()
     shop.kaiun("deploy")
     assert sha in shop.kaiun("status", "--json").stdout
-    assert time.time() > began

@@ -126,7 +126,8 @@ class World:
         if expect is not None:
             assert result.code == expect, (
                 f"kaiun {' '.join(argv)}: exit {result.code}, expected {expect}\n"
-                f"--- stdout\n{result.stdout}\n--- stderr\n{result.stderr}\n--- engine\n{self.engine_log()}"
+                f"--- stdout\n{result.stdout}\n--- stderr\n{result.stderr}\n"
+                f"--- engine\n{self.engine_log()}"
             )
         return result
 
