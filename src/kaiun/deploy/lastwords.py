@@ -1,24 +1,27 @@
 """The last lines of a container that died, with stack traces cut short. Pure.
 
-Ruby, Java and Python print a trace as one line that says what happened and dozens of indented ones
-that say where: uncut, the last twenty lines of a log would be frames alone, without the cause.
+Ruby, Java and Python print a trace as one line that says what happened and dozens that say where,
+indented or (Sidekiq) of the form "file:line:in `method'": uncut, the last twenty lines of a log
+would be frames alone, without the cause.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from itertools import groupby
 
 FRAMES_SHOWN = 4
+FRAME = re.compile(r"[ \t]|\S+:\d+:in [`'].*'$")
 
 
 def fold(lines: Iterable[str]) -> list[str]:
-    """Return the lines with each long run of indented ones cut after its first few."""
+    """Return the lines with each long run of frames cut after its first few."""
     folded: list[str] = []
-    for indented, run in groupby(lines, key=lambda line: line[:1] in {" ", "\t"}):
+    for is_frame, run in groupby(lines, key=lambda line: FRAME.match(line) is not None):
         block = list(run)
         hidden = len(block) - FRAMES_SHOWN
-        if indented and hidden > 1:
+        if is_frame and hidden > 1:
             block[FRAMES_SHOWN:] = [f"\t… {hidden} more lines"]
         folded += block
     return folded

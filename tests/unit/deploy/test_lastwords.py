@@ -22,3 +22,10 @@ def test_short_indented_runs_and_plain_lines_stay_as_they_are() -> None:
     lines = ["a", *FRAMES[: FRAMES_SHOWN + 1], "b", "", "  c"]
     assert fold(lines) == lines
     assert last_words([str(n) for n in range(50)], 3) == ("47", "48", "49")
+
+
+def test_frames_without_indent_are_folded_too() -> None:
+    frames = [f"/usr/lib/ruby/frame_{n}.rb:{n}:in `call'" for n in range(30)]
+    words = last_words(["the anchor is missing", *frames], 20)
+    assert words[0] == "the anchor is missing"
+    assert words[-1] == f"\t… {30 - FRAMES_SHOWN} more lines"
