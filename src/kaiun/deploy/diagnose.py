@@ -59,17 +59,18 @@ class Examiner:
         found = [failure_of(follow.service, task) for task in mine if stopped_by_itself(task)]
         return tuple(sorted(found, key=lambda failure: failure.stopped_at))
 
-    def with_log(self, failure: Failure, task_definition: str) -> Failure:
+    def with_log(self, failure: Failure, task_definition: str, *, patient: bool = True) -> Failure:
         """Return the failure with the last lines that its container wrote."""
         definition = self.task_definitions.get(task_definition)
         where = place(definition, failure.container) if definition else None
         if where is None:
             return failure
-        lines = self._last_lines(where.group, where.stream(failure.task), failure)
+        ran = failure.exit_code is not None
+        patience = LOG_DEADLINE_S if patient and ran else 0.0
+        lines = self._last_lines(where.group, where.stream(failure.task), patience)
         return replace(failure, log=lines)
 
-    def _last_lines(self, group: str, stream: str, failure: Failure) -> tuple[str, ...]:
-        patience = LOG_DEADLINE_S if failure.exit_code is not None else 0.0
+    def _last_lines(self, group: str, stream: str, patience: float) -> tuple[str, ...]:
         end = self.clock() + patience
         while True:
             try:

@@ -36,12 +36,17 @@ def why(bad: Sequence[Progress], examiner: Examiner) -> DeployFailed:
 
 
 def _failures(progress: Progress, examiner: Examiner) -> list[Failure]:
-    name = progress.follow.process
+    """Return the failed tasks; the first one for which there is a log has it."""
+    name, definition = progress.follow.process, progress.follow.task_definition
     try:
-        found = examiner.failures.get(name) or examiner.failed_tasks(progress)
-        return [examiner.with_log(f, progress.follow.task_definition) for f in found[:SHOWN]]
+        found = list(examiner.failures.get(name) or examiner.failed_tasks(progress))
+        for number, failure in enumerate(found[:SHOWN]):
+            found[number] = examiner.with_log(failure, definition, patient=number == 0)
+            if found[number].log:
+                break
     except AwsError:
         return []
+    return found
 
 
 def task_failed(outcome: Outcome, timeout_s: int) -> DeployFailed:

@@ -26,7 +26,7 @@ from kaiun.deploy.rollout import Progress
 class Pace:
     """Seconds. `steady_s`: ECS calls a task without any health check healthy after that."""
 
-    first_s: float = 2.0
+    first_s: float = 2.0  # at least so far apart; less where a rollout may be quicker
     growth: float = 0.7  # a poll's distance, as a share of the rollout's age
     slowest_s: float = 8.0
     draining_s: float = 20.0  # slowest while old tasks drain: the new ones serve already
@@ -47,8 +47,13 @@ def next_poll(rollouts: Iterable[Progress], now: float, pace: Pace) -> float:
 def _wait(rollout: Progress, now: float, pace: Pace) -> float:
     age = max(0.0, now - rollout.follow.created_at)
     slowest = pace.draining_s if rollout.retired_at is not None else pace.slowest_s
-    slow = min(max(pace.first_s, pace.growth * age), slowest)
+    slow = min(max(_first(rollout, pace), pace.growth * age), slowest)
     return min([slow, *(_near(moment, now, pace) for moment in moments(rollout, pace))])
+
+
+def _first(rollout: Progress, pace: Pace) -> float:
+    expected = rollout.boot_s or 0.0
+    return min(pace.first_s, max(pace.quick_s, expected / 4))
 
 
 def _near(moment: float, now: float, pace: Pace) -> float:

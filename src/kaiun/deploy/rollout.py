@@ -137,7 +137,8 @@ def advance(before: Progress, service: Service | None, now: float) -> Progress:
 
 def past(events: Sequence[Event], until: float) -> tuple[float | None, float | None]:
     """Return how long the last completed rollout before `until` took, from the service's events:
-    seconds from its first started task until old tasks were retired, and from then to its end."""
+    seconds from its first started task until old tasks were retired, and from then to its end;
+    without old tasks: until its end, and None."""
     earlier = sorted((e for e in events if _at(e) < until), key=_at)
     ends = [i for i, e in enumerate(earlier) if COMPLETED.search(e.get("message", ""))]
     if not ends:
@@ -146,8 +147,10 @@ def past(events: Sequence[Event], until: float) -> tuple[float | None, float | N
     rollout = earlier[ends[-2] + 1 : end + 1] if len(ends) > 1 else earlier[: end + 1]
     started = [_at(e) for e in rollout if STARTED.search(e.get("message", ""))]
     retired = [_at(e) for e in rollout if RETIRED.search(e.get("message", ""))]
-    if not started or not retired or retired[-1] < started[0]:
+    if not started:
         return None, None
+    if not retired or retired[-1] < started[0]:
+        return _at(earlier[end]) - started[0], None
     return retired[0] - started[0], _at(earlier[end]) - retired[-1]
 
 

@@ -182,3 +182,8 @@ def test_a_good_rollout_raises_none() -> None:
 def test_the_last_rollout_tells_how_long_this_one_will_take() -> None:
     assert past(history(boot=20, retire=31), T0) == (20, 31)
     assert past([], T0) == (None, None)
+
+
+def test_a_first_rollout_tells_how_long_tasks_take_to_be_healthy() -> None:
+    events = [e for e in history(boot=20, retire=4) if "stopped" not in e["message"]]
+    assert past(events, T0) == (24, None)
