@@ -105,11 +105,9 @@ def _ended(console: Console, problem: BaseException, arguments: Sequence[str]) -
         case KeyboardInterrupt() | click.Abort():
             console.say("interrupted")
             code = INTERRUPTED
-        case BrokenPipeError():
+        case BrokenPipeError() | SystemExit():  # click answers a closed pipe with SystemExit(1)
             console.abandon_stdout()
             code = PIPE_CLOSED
-        case SystemExit():
-            code = problem.code if isinstance(problem.code, int) else 1
         case _:
             code = _bug(console, problem, arguments)
     return code

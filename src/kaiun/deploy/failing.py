@@ -49,15 +49,21 @@ def _failures(progress: Progress, examiner: Examiner) -> list[Failure]:
     return found
 
 
-def task_failed(outcome: Outcome, timeout_s: int) -> DeployFailed:
-    """Return the error for a before-deploy task that failed: no service was updated for it."""
+def task_failed(outcome: Outcome, timeout_s: int, needed: Sequence[str] = ()) -> DeployFailed:
+    """Return the error for a before-deploy task that failed: no service was updated after it.
+
+    `needed` are services that were updated before it, because it needs them; they are steady.
+    """
     how = f"exit code {outcome.exit_code}" if outcome.exit_code is not None else "it never ran"
     if outcome.timed_out:
         how = f"it did not end within {timeout_s} s and was stopped"
     detail = [outcome.reason] if outcome.reason else []
     detail += [f"  | {line}" for line in outcome.last_lines]
+    if needed:
+        detail.append(f"updated before it and steady: {', '.join(needed)}")
+    rest = "no other service was touched" if needed else "no service was touched"
     return DeployFailed(
-        f"task {outcome.name} failed: {how}; the services were not updated",
+        f"task {outcome.name} failed: {how}; {rest}",
         where=f"task {outcome.task}, container {outcome.container}",
         hint="correct it and deploy again; what ran before still runs",
         detail=detail,

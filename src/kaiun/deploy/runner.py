@@ -129,11 +129,12 @@ class Runner:
             outcome = oneoff.run(step.name, request, definition, step.timeout_s)
         except KeyboardInterrupt:
             raise Interrupted(
-                f"interrupted: task {step.name} was stopped, the services were not updated",
+                f"interrupted: task {step.name} was stopped, no service was touched after it",
                 hint="kaiun deploy starts again",
             ) from None
         if not outcome.ok:
-            raise failing.task_failed(outcome, step.timeout_s)
+            updated = [item.service for item in self.touched]
+            raise failing.task_failed(outcome, step.timeout_s, updated)
         self.listener(Did(f"task {step.name} ended with exit code 0"))
 
     def _services(self, steps: Sequence[Step]) -> None:

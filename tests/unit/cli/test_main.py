@@ -183,5 +183,4 @@ def test_a_closed_pipe_ends_quietly() -> None:
         ["sh", "-c", script], stdout=write, stderr=subprocess.PIPE, text=True, check=True
     )
     os.close(write)
-    assert "Traceback" not in done.stderr
-    assert "Error" not in done.stderr
+    assert done.stderr == "141\n"
