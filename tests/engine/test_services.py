@@ -201,6 +201,7 @@ def test_lost_container_is_replaced(own_engine: Engine, family: str) -> None:
     own_engine.start()
     ecs = own_engine.client("ecs")
     after = until(lambda: _two_others(ecs, before))
+    assert after is not None
     assert len(after & before) == 1
 
 

@@ -44,7 +44,7 @@ def after(name: str, condition: str) -> list[dict[str, str]]:
 
 
 FARGATE = {"requiresCompatibilities": ["FARGATE"], "networkMode": "awsvpc"}
-BAD = {
+BAD: dict[str, tuple[list[dict[str, Any]], dict[str, Any], str]] = {
     "duplicate names": ([container(), container()], {}, "unique"),
     "no essential container": ([container(essential=False)], {}, "essential"),
     "no memory": ([{"name": "web", "image": "x"}], {}, "memory"),
