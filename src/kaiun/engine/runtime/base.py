@@ -148,7 +148,7 @@ class LogLine:
     stream: str = "stdout"
 
 
-class RuntimeFailure(Exception):  # noqa: N818  (ECS calls it a failure, and it is reported as one)
+class RuntimeFailure(Exception):
     """A container cannot be had. `code` is the word that ECS puts in front of the reason:
     CannotPullContainerError, CannotCreateContainerError, CannotStartContainerError,
     ResourceInitializationError."""

@@ -14,7 +14,7 @@ import aiohttp
 
 from kaiun.engine.runtime import docker_pause
 from kaiun.engine.runtime.base import RuntimeFailure
-from kaiun.engine.runtime.docker_stream import stream
+from kaiun.engine.runtime.docker_client import daemon_said, stream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -115,10 +115,6 @@ def _digest(inspected: Json, image: str) -> str | None:
         return pinned
     digests: list[str] = inspected.get("RepoDigests") or []
     return digests[0].partition("@")[2] if digests else None
-
-
-def daemon_said(message: str) -> str:
-    return f"Error response from daemon: {message}"
 
 
 def _cannot_pull(message: str) -> RuntimeFailure:

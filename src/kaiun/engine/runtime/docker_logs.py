@@ -1,9 +1,9 @@
 """Follow what containers write, through the logs endpoint of the Docker Engine API.
 
-Where a container was left off is kept in one small file for each, rewritten after every batch
-that the sink has taken. It outlives `kill -9` of the engine, so that the next one goes on from
-there: the only lines that can come twice are those of a batch that the sink was taking at that
-moment, and none is lost that the sink had taken.
+Where a container was left off is kept in one small file for each, so that after `kill -9` the
+next engine goes on from there. It is rewritten when the sink has taken a batch, or, for a caller
+that keeps lines in batches of its own, when that caller has: then no line is lost, and none but
+those between that moment and the crash comes twice.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Final
 import aiodocker
 import aiohttp
 
-from kaiun.engine.runtime.base import LogLine, Sink
-from kaiun.engine.runtime.docker_stream import stream
+from kaiun.engine.runtime.base import LogLine, Observation, Sink
+from kaiun.engine.runtime.docker_client import stream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -43,28 +43,44 @@ class Position:
         self.stamp = stamp
 
 
-@dataclass(slots=True)
 class Positions:
-    """The positions of all containers, as files named by container id in one folder."""
+    """The positions of all containers, as files named by container id in one folder.
 
-    folder: Path
+    Written after every batch (`at_once`), or else by `write` only.
+    """
+
+    def __init__(self, folder: Path, *, at_once: bool = True) -> None:
+        self._folder = folder
+        self._at_once = at_once
+        self._unwritten: dict[str, str] = {}
+
+    def open(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
 
     def load(self, container_id: str) -> Position:
         try:
-            stamp, count, done = (self.folder / container_id).read_text().split(",")
-            return Position(stamp, int(count), done == "1")
+            stamp, count, done = (self._folder / container_id).read_text().split(",")
+            return Position(stamp, int(count), done.strip() == "1")
         except (OSError, ValueError):
             return Position()
 
     def save(self, container_id: str, position: Position) -> None:
         text = f"{position.stamp},{position.count},{int(position.done)}"
-        (self.folder / container_id).write_text(text.ljust(48))
+        self._unwritten[container_id] = text.ljust(48)
+        if self._at_once:
+            self.write()
+
+    def write(self) -> None:
+        for container_id, text in self._unwritten.items():
+            (self._folder / container_id).write_text(text)
+        self._unwritten.clear()
 
     def forget(self, container_id: str) -> None:
-        (self.folder / container_id).unlink(missing_ok=True)
+        self._unwritten.pop(container_id, None)
+        (self._folder / container_id).unlink(missing_ok=True)
 
     def keep_only(self, container_ids: set[str]) -> None:
-        for path in self.folder.iterdir():
+        for path in self._folder.iterdir():
             if path.name not in container_ids:
                 path.unlink(missing_ok=True)
 
@@ -74,9 +90,7 @@ class Follower:
     """Reads one container's log to its end, and tells the sink."""
 
     docker: aiodocker.Docker
-    container_id: str
-    task_id: str
-    name: str
+    container: Observation
     tty: bool
     positions: Positions
     sink: Sink
@@ -84,7 +98,7 @@ class Follower:
 
     async def run(self) -> None:
         """Return when the container has stopped and all it wrote was handed over, or is gone."""
-        position = self.positions.load(self.container_id)
+        position = self.positions.load(self.container.runtime_id)
         while not position.done:
             try:
                 await self._follow(position)
@@ -96,7 +110,7 @@ class Follower:
             except (aiohttp.ClientError, OSError):
                 await asyncio.sleep(_RETRY_S)
         with contextlib.suppress(OSError):
-            self.positions.save(self.container_id, position)
+            self.positions.save(self.container.runtime_id, position)
 
     async def _follow(self, position: Position) -> None:
         params: dict[str, str | int] = {"follow": 1, "stdout": 1, "stderr": 1, "timestamps": 1}
@@ -106,7 +120,7 @@ class Follower:
             skip = position.count
         self._partial.clear()
         resumed_at = position.stamp
-        path = f"containers/{self.container_id}/logs"
+        path = f"containers/{self.container.runtime_id}/logs"
         async with stream(self.docker, path, params) as answer:
             decode = _raw(answer.content) if self.tty else _frames(answer.content)
             async for batch in decode:
@@ -117,14 +131,14 @@ class Follower:
                         continue
                     self._take(source, stamp, message, position)
                 if position.stamp and not self._partial:
-                    self.positions.save(self.container_id, position)
+                    self.positions.save(self.container.runtime_id, position)
         await self._check_stopped()
         for source, (first, pieces) in self._partial.items():
             self._tell(source, first, pieces)
 
     async def _check_stopped(self) -> None:
         """The stream ends when the container stops, but also when dockerd does."""
-        state = (await self.docker.containers.container(self.container_id).show())["State"]
+        state = (await self.docker.containers.container(self.container.runtime_id).show())["State"]
         if state["Running"]:
             raise aiohttp.ClientConnectionError("the log stream ended early")
 
@@ -140,7 +154,8 @@ class Follower:
 
     def _tell(self, source: str, stamp: str, pieces: list[bytes]) -> None:
         text = b"".join(pieces).rstrip(b"\r\n").decode(errors="replace")
-        self.sink(LogLine(self.task_id, self.name, _milliseconds(stamp), text, source))
+        of = self.container
+        self.sink(LogLine(of.task_id, of.name, _milliseconds(stamp), text, source))
 
 
 async def _frames(content: aiohttp.StreamReader) -> AsyncIterator[list[tuple[str, bytes]]]:

@@ -1,0 +1,66 @@
+"""What the containers of one engine stand on: network, images, named volumes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from kaiun.engine.runtime import docker_images, docker_spec
+from kaiun.engine.runtime.docker_client import failing_with, gone_is_fine
+
+if TYPE_CHECKING:
+    import aiodocker
+
+
+class Ground:
+    """Made when first needed; `clear` removes the network and the volumes."""
+
+    def __init__(self, docker: aiodocker.Docker, engine_id: str) -> None:
+        self._docker = docker
+        self._engine_id = engine_id
+        self._lock = asyncio.Lock()
+        self._has_network = False
+        self._pause_image: str | None = None
+        self.digests: dict[str, str | None] = {}  # image reference → repository digest
+
+    async def network(self) -> None:
+        async with self._lock:
+            if not self._has_network:
+                with failing_with("ResourceInitializationError"):
+                    await self._make_network(docker_spec.network_name(self._engine_id))
+                self._has_network = True
+
+    async def _make_network(self, name: str) -> None:
+        if not await self._docker.networks.list(filters={"name": f"^{name}$"}):
+            marks = {"kaiun.engine": self._engine_id}
+            config = {"Name": name, "Driver": "bridge", "CheckDuplicate": True, "Labels": marks}
+            await self._docker.networks.create(config)
+
+    def doubt_network(self) -> None:
+        """Somebody may have removed it: look again before the next container."""
+        self._has_network = False
+
+    async def image(self, image: str) -> None:
+        """Raises RuntimeFailure (CannotPullContainerError)."""
+        self.digests[image] = await docker_images.ensure(self._docker, image)
+
+    async def pause_image(self) -> str:
+        async with self._lock:
+            if self._pause_image is None:
+                self._pause_image = await docker_images.ensure_pause(self._docker)
+            return self._pause_image
+
+    async def clear(self) -> None:
+        self._has_network = False
+        with gone_is_fine():
+            network = await self._docker.networks.get(docker_spec.network_name(self._engine_id))
+            await network.delete()
+        await self._remove_volumes(docker_spec.volume_name(self._engine_id, ""))
+
+    async def _remove_volumes(self, prefix: str) -> None:
+        volumes: Any = self._docker.volumes  # which aiodocker leaves untyped
+        listed = await volumes.list(filters={"name": [prefix]})  # any part of the name
+        for name in (volume["Name"] for volume in listed["Volumes"] or ()):
+            if name.startswith(prefix):
+                with gone_is_fine():
+                    await (await volumes.get(name)).delete()
