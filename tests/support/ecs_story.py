@@ -45,7 +45,7 @@ def deployment(
         "failedTasks": failed,
         "rolloutState": state,
         "rolloutStateReason": reason,
-        "createdAt": when(0 if name == NEW else -1000),
+        "createdAt": when({OLD: -1000, NEW: 0}.get(name, 5)),
     }
 
 

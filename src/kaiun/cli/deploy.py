@@ -70,4 +70,5 @@ def figures(console: Console, stages: Mapping[str, float], calls: Mapping[str, i
     """Print the duration of each stage, and the API calls."""
     for name, seconds in stages.items():
         console.faint(f"  {name:<22} {seconds:6.1f} s")
-    console.faint(f"  API calls: {sum(calls.values())}")
+    if stages:
+        console.faint(f"  API calls: {sum(calls.values())}")

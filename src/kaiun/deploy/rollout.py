@@ -33,6 +33,9 @@ TROUBLE = re.compile(
 ROLLING_BACK = re.compile(r"rolling back", re.IGNORECASE)
 
 
+CONSISTENT_S = 30.0  # reads that young may not know yet what was just written
+
+
 class Verdict(StrEnum):
     IN_PROGRESS = "in progress"
     DONE = "done"
@@ -113,8 +116,12 @@ def begin(follow: Follow, service: Service) -> Progress:
 
 def advance(before: Progress, service: Service | None, now: float) -> Progress:
     """Return what `service`, as DescribeServices has it at `now`, makes of the rollout."""
+    if service is None and now - before.follow.created_at < CONSISTENT_S:
+        return before
     if service is None or service.get("status", "ACTIVE") != "ACTIVE":
         return replace(before, verdict=Verdict.FAILED, cause="the service was deleted")
+    if _stale(before.follow, service, now):
+        return replace(before, new_events=())
     events = _since(service.get("events", []), before.follow.created_at)
     fresh = [event for event in events if _id(event) not in before.seen]
     counted = _counted(before, service, events, now)
@@ -133,6 +140,16 @@ def advance(before: Progress, service: Service | None, now: float) -> Progress:
     )
     moved = _shape(progress) != _shape(before)
     return replace(progress, changed_at=now if moved else before.changed_at)
+
+
+def _stale(follow: Follow, service: Service, now: float) -> bool:
+    """Tell whether the answer is older than our deployment: ECS is eventually consistent."""
+    if now - follow.created_at > CONSISTENT_S or _mine(follow, service) is not None:
+        return False
+    newest = max((_at(event) for event in service.get("events", [])), default=0.0)
+    made = (d.get("createdAt") for d in service.get("deployments", []))
+    times = [newest, *(at.timestamp() for at in made if at is not None)]
+    return max(times) < follow.created_at
 
 
 def past(events: Sequence[Event], until: float) -> tuple[float | None, float | None]:

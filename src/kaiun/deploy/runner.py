@@ -21,7 +21,7 @@ from kaiun.deploy.pace import Pace
 from kaiun.deploy.perform import Made, perform, regroup_back
 from kaiun.deploy.rollback import roll_back
 from kaiun.deploy.rollout import Progress, Verdict, begin
-from kaiun.deploy.touch import Touched, follow, followed
+from kaiun.deploy.touch import Touched, follow, followed, primary
 from kaiun.deploy.watch import Watch
 from kaiun.errors import AwsError, DeployFailed, Interrupted
 from kaiun.plan.steps import (
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 LOCAL_STEADY_S = 5.0
 LOCAL_STUCK_S = 300.0
+CLOCK_TOLERANCE_S = 2.0
 
 
 class Choice(StrEnum):
@@ -142,6 +143,7 @@ class Runner:
             return lambda: self._service(step)
 
         fresh = parallel(perform(step) for step in steps)
+        self._set_clock(fresh)
         for item in fresh:
             verb = "updated" if item.before else "created"
             self.listener(Did(f"{verb} service {item.service}"))
@@ -149,6 +151,15 @@ class Runner:
         for item in fresh:
             if item.tags:
                 self.aws.ecs.tag(item.after["serviceArn"], item.tags)
+
+    def _set_clock(self, fresh: Sequence[Touched]) -> None:
+        """Go by AWS's clock where ours is wrong: moments to come are told in its time."""
+        made = [primary(i.after).get("createdAt") for i in fresh if _new_deployment(i)]
+        skews = [at.timestamp() - self.clock() for at in made if at is not None]
+        skew = max(skews, default=0.0)
+        if abs(skew) > CLOCK_TOLERANCE_S:
+            ours = self.clock
+            self.clock = lambda: ours() + skew
 
     def _service(self, step: Step) -> Touched:
         assert isinstance(step, CreateService | UpdateService)  # noqa: S101
@@ -224,3 +235,8 @@ class Runner:
             clock=self.clock,
             sleep=self.sleep,
         )
+
+
+def _new_deployment(touched: Touched) -> bool:
+    before = primary(touched.before) if touched.before else {}
+    return before.get("id") != primary(touched.after).get("id")

@@ -154,7 +154,15 @@ def test_a_deployment_that_can_neither_start_nor_stop_tasks_has_failed() -> None
 
 def test_a_deleted_service_has_failed() -> None:
     progress = begin(follow(), good().at(0))
-    assert advance(progress, None, T0 + 1).verdict is Verdict.FAILED
+    assert advance(progress, None, T0 + 40).verdict is Verdict.FAILED
+
+
+def test_a_read_that_does_not_know_our_deployment_yet_is_passed_over() -> None:
+    progress = begin(follow(), good().at(0))
+    before = service([old(status="PRIMARY")], history())
+    assert advance(progress, before, T0 + 1).verdict is Verdict.IN_PROGRESS
+    assert advance(progress, None, T0 + 1).verdict is Verdict.IN_PROGRESS
+    assert advance(progress, before, T0 + 40).verdict is Verdict.SUPERSEDED
 
 
 def test_a_crash_loop_raises_suspicion_though_ecs_counts_no_failure() -> None:
