@@ -116,7 +116,7 @@ def make_outfit(options: _Options, world: World) -> Outfit:
     from kaiun.engine.balancer.haproxy import HaproxyBalancer
     from kaiun.engine.runtime.docker import DockerRuntime
 
-    docker = DockerRuntime(world.identity.engine_id, options.home)
+    docker = DockerRuntime(world.identity.engine_id, options.home, positions_on_request=True)
     return Outfit(options, docker, HaproxyBalancer(options.home), _probe, registry, fluent)
 
 

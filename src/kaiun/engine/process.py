@@ -93,7 +93,7 @@ class _Process:
         self._targets = Targets(self._world, self._outfit.probe)
         reader = SecretReader(self._identity, self._outfit.locate_side)
         self._agent = Agent(self._world, self._outfit.runtime, self._targets, reader)
-        self._logs = TaskLogs(self._world, self._agent)
+        self._logs = TaskLogs(self._world, self._agent, self._outfit.runtime.lines_kept)
         app = App(self._world, Proxy(self._outfit.locate_side), self)
         config = uvicorn.Config(
             app,
@@ -207,7 +207,6 @@ class _Process:
             await self._agent.stop_all("The local ECS was shut down")
         await self._targets.close()
         await self._agent.cancel()
-        self._world.logbook.flush()
-        self._store.commit()
+        self._logs.flush()
         await self._outfit.close(stop=self._stop_containers)
         (self._options.home / places.ENGINE_PID).unlink(missing_ok=True)

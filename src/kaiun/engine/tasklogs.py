@@ -18,6 +18,8 @@ from kaiun.engine.runtime.base import LogLine
 from kaiun.engine.world import World
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kaiun.engine.fluent import FluentRecord
 
 log = logging.getLogger(__name__)
@@ -28,8 +30,9 @@ EARLY_LINES = 10_000  # kept of containers that nobody has told us of yet
 class TaskLogs:
     """Receives lines from the runtime and from the fluent receiver."""
 
-    def __init__(self, world: World, agent: Agent) -> None:
+    def __init__(self, world: World, agent: Agent, kept: Callable[[], None]) -> None:
         self._world = world
+        self._kept = kept
         self._agent = agent
         self._early: dict[str, list[FluentRecord]] = defaultdict(list)
         self._early_count = 0
@@ -83,9 +86,11 @@ class TaskLogs:
         book.write(group, stream, [(timestamp_ms, message)])
         if not self._flush_planned:
             self._flush_planned = True
-            asyncio.get_running_loop().call_later(BATCH_S, self._flush)
+            asyncio.get_running_loop().call_later(BATCH_S, self.flush)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Store what was written, and let the runtime know: after a crash it goes on there."""
         self._flush_planned = False
         self._world.logbook.flush()
         self._world.store.commit()
+        self._kept()

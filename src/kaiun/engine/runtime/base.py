@@ -173,6 +173,9 @@ class Runtime(Protocol):
         runtime can tell. Raises EngineError when there is no runtime to talk to.
         """
 
+    def lines_kept(self) -> None:
+        """Be told that every line handed to the sink is stored: the next engine goes on there."""
+
     async def prepare(self, task: TaskSpec) -> None:
         """Pull the images, make the task's network. Raises RuntimeFailure."""
 

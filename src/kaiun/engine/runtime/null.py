@@ -70,6 +70,9 @@ class NullRuntime:
             self._plan_end(row)
             observe(self._seen(row))
 
+    def lines_kept(self) -> None:
+        """These containers write nothing."""
+
     async def prepare(self, task: TaskSpec) -> None:
         for container in task.containers:
             if reason := container.docker_labels.get("kaiun.null.pull_error"):
