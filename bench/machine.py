@@ -29,10 +29,12 @@ class Machine:
             [str(BIN / "kaiun"), *argv],
             cwd=cwd or self.root,
             env=self.env,
-            check=True,
+            check=False,
             capture_output=True,
             text=True,
         )
+        if done.returncode:
+            raise RuntimeError(f"kaiun {' '.join(argv)}: exit {done.returncode}\n{done.stderr}")
         return done.stdout
 
     def client(self, service: str) -> Any:

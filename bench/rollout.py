@@ -33,7 +33,7 @@ processes:
   web:
     command: busybox httpd -f -p 3000 -h /srv
     port: 3000
-    health: {{path: /up, interval: 5}}
+    health: {{path: /up, interval: 5, timeout: 2}}
     memory: 64
     count: 1
     listen: {port}
