@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from support.containers import Harness, docker, until
 
 from kaiun.engine.fluent import FluentReceiver, FluentRecord
+from kaiun.engine.runtime.base import LogLine
+from kaiun.engine.runtime.docker import DockerRuntime
 
 pytestmark = pytest.mark.docker
 
@@ -97,6 +100,32 @@ def test_container_that_ended_while_no_engine_ran_is_read_to_its_end(
             await harness.runtime.close()
         assert [line.message for line in harness.lines] == ["first", "last"]
         await harness.open()
+
+    run(body)
+
+
+async def some_lines(engine_id: str, home: Path) -> list[str]:
+    """Return the lines that were kept, of an engine that crashes with more in its hands."""
+    lines: list[LogLine] = []
+    runtime = DockerRuntime(engine_id, home, positions_on_request=True)
+    await runtime.open(lambda seen: None, lines.append)
+    await until(lambda: len(lines) > 10)
+    runtime.lines_kept()
+    kept = len(lines)
+    await until(lambda: len(lines) > kept + 10)
+    await runtime.close()
+    return [line.message for line in lines[:kept]]
+
+
+def test_lines_that_were_not_kept_come_again_after_a_crash(harness: Harness, run: Run) -> None:
+    async def body() -> None:
+        engine, home = harness.engine_id, harness.home / "deferring"
+        observation = await harness.up(harness.task(harness.shell(TICK)))
+        await harness.runtime.close()
+        first = await some_lines(engine, home)
+        second = await some_lines(engine, home)
+        docker("kill", observation.runtime_id)
+        assert first + second == numbered(len(first) + len(second))
 
     run(body)
 

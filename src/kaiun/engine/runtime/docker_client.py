@@ -17,6 +17,7 @@ from kaiun.errors import EngineError
 Json = dict[str, Any]
 
 UNREACHABLE: Final = (aiodocker.DockerError, aiohttp.ClientError, OSError)
+_NO_ANSWER: Final = 900  # aiodocker's status for a connection that cannot be made
 _SOCKETS: Final = (Path("/run/docker.sock"), Path("/var/run/docker.sock"))
 
 
@@ -84,7 +85,7 @@ def failing_with(code: str) -> Iterator[None]:
     try:
         yield
     except aiodocker.DockerError as error:
-        raise RuntimeFailure(code, daemon_said(error.message)) from error
+        raise RuntimeFailure(code, _said(error)) from error
     except (aiohttp.ClientError, OSError) as error:
         raise RuntimeFailure(code, f"cannot reach the Docker Engine: {error}") from error
 
@@ -92,6 +93,12 @@ def failing_with(code: str) -> Iterator[None]:
 def daemon_said(message: str) -> str:
     """Return the words in which the Docker client, and so ECS, quotes the daemon."""
     return f"Error response from daemon: {message}"
+
+
+def _said(error: aiodocker.DockerError) -> str:
+    if error.status == _NO_ANSWER:
+        return f"cannot reach the Docker Engine: {error.message}"
+    return daemon_said(error.message)
 
 
 def unreachable(error: Exception) -> EngineError:

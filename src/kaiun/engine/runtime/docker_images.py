@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiodocker
-import aiohttp
 
 from kaiun.engine.runtime import docker_pause
 from kaiun.engine.runtime.base import RuntimeFailure
-from kaiun.engine.runtime.docker_client import daemon_said, stream
+from kaiun.engine.runtime.docker_client import daemon_said, failing_with, stream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,18 +61,14 @@ async def pull(docker: aiodocker.Docker, image: str) -> None:
     params = {"fromImage": image}
     if "@" not in image and ":" not in image.rpartition("/")[2]:
         params["tag"] = "latest"
-    try:
+    with failing_with("CannotPullContainerError"):
         async with stream(
             docker, "images/create", params, method="POST", headers=headers
         ) as answer:
             async for line in answer.content:
                 problem = json.loads(line).get("error")
                 if problem:
-                    raise _cannot_pull(problem)
-    except aiodocker.DockerError as error:
-        raise _cannot_pull(error.message) from error
-    except aiohttp.ClientError as error:
-        raise _cannot_pull(str(error)) from error
+                    raise RuntimeFailure("CannotPullContainerError", daemon_said(problem))
 
 
 async def ensure_pause(docker: aiodocker.Docker) -> str:
@@ -101,12 +96,13 @@ async def _import(docker: aiodocker.Docker, repository: str, tag: str, archive: 
 
 
 async def _inspect(docker: aiodocker.Docker, image: str) -> Json | None:
-    try:
-        return await docker.images.inspect(image)
-    except aiodocker.DockerError as error:
-        if error.status == 404:
-            return None
-        raise RuntimeFailure("CannotPullContainerError", daemon_said(error.message)) from error
+    with failing_with("CannotPullContainerError"):
+        try:
+            return await docker.images.inspect(image)
+        except aiodocker.DockerError as error:
+            if error.status != 404:
+                raise
+    return None
 
 
 def _digest(inspected: Json, image: str) -> str | None:
@@ -115,10 +111,6 @@ def _digest(inspected: Json, image: str) -> str | None:
         return pinned
     digests: list[str] = inspected.get("RepoDigests") or []
     return digests[0].partition("@")[2] if digests else None
-
-
-def _cannot_pull(message: str) -> RuntimeFailure:
-    return RuntimeFailure("CannotPullContainerError", daemon_said(message))
 
 
 async def credentials(registry: str | None) -> str | None:
