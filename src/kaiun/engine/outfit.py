@@ -5,25 +5,21 @@ Drivers are imported when they are first needed, for an engine must answer at on
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from kaiun.engine.balancer.base import Balancer
 from kaiun.engine.runtime.base import Runtime
 from kaiun.engine.store import Doc
-from kaiun.engine.world import World
 from kaiun.errors import EngineError
-from kaiun.scheduler.target import Check
+from kaiun.scheduler.target import DESCRIPTIONS, FAILED_CHECKS, Check
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from kaiun.engine.fluent import FluentReceiver, FluentRecord
     from kaiun.engine.registry import Registry
-    from kaiun.engine.runtime.null import NullRuntime
     from kaiun.engine.side import SideServices
-    from kaiun.engine.targets import Probe
 
 
 class _Options(Protocol):
@@ -37,102 +33,119 @@ class _Options(Protocol):
     def runtime(self) -> str: ...
 
 
-@dataclass(slots=True)
+class Sides:
+    """The side services: nothing runs, nor is imported, before somebody needs them."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._services: SideServices | None = None
+
+    async def locate(self) -> tuple[str, int]:
+        """Start the side services if they do not run; return where they listen."""
+        return await self._own().start()
+
+    async def close(self, *, stop: bool) -> None:
+        await self._own().close(stop=stop)
+
+    def _own(self) -> SideServices:
+        if self._services is None:
+            from kaiun.engine.side import SideServices
+
+            self._services = SideServices(self._home)
+        return self._services
+
+
 class Outfit:
     """The drivers of one engine. Fluent receiver and registry come with Docker only."""
 
-    options: _Options
     runtime: Runtime
     balancer: Balancer
-    probe: Probe
-    registry_address: str
-    fluent_address: str
-    side: SideServices | None = None
-    registry: Registry | None = None
-    fluent: FluentReceiver | None = None
 
-    async def locate_side(self) -> tuple[str, int]:
-        """Start the side services if they do not run; return where they listen."""
-        host, port = await self._sides().start()
-        return host, port
+    def __init__(self, options: _Options, engine_id: str, sides: Sides) -> None:
+        self.sides = sides
+        self.registry_address = f"localhost:{options.registry_port}"
+        self.fluent_address = f"127.0.0.1:{options.fluent_port}"
+        self._options = options
+        self._engine_id = engine_id
+        self._is_null = options.runtime == "null"
+        self._loaded = False
+        self._registry: Registry | None = None
+        self._fluent: FluentReceiver | None = None
 
-    def _sides(self) -> SideServices:
-        if self.side is None:
-            from kaiun.engine.side import SideServices
+    def load(self) -> None:
+        """Import and make the runtime and the data plane."""
+        home = self._options.home
+        if self._is_null:
+            from kaiun.engine.balancer.null import NullBalancer
+            from kaiun.engine.runtime.null import NullRuntime
 
-            self.side = SideServices(self.options.home)
-        return self.side
+            self.runtime, self.balancer = NullRuntime(home), NullBalancer()
+        else:
+            from kaiun.engine.balancer.haproxy import HaproxyBalancer
+            from kaiun.engine.runtime.docker import DockerRuntime
+
+            self.runtime = DockerRuntime(self._engine_id, home, positions_on_request=True)
+            self.balancer = HaproxyBalancer(home)
+        self._loaded = True
+
+    async def probe(self, target: Doc, group: Doc) -> Check:
+        """Check the health of one target."""
+        if self._is_null:
+            return self._imagined(target)
+        return await _ask(target, group)
+
+    def _imagined(self, target: Doc) -> Check:
+        from kaiun.engine.runtime.null import NullRuntime
+
+        runtime, task = self.runtime, target["task"]
+        assert isinstance(runtime, NullRuntime)  # noqa: S101  (see load)
+        if task is None or runtime.is_target_healthy(task):
+            return Check(ok=True)
+        return Check(ok=False, reason=FAILED_CHECKS, description=DESCRIPTIONS[FAILED_CHECKS])
 
     async def start_fluent(self, on_record: Callable[[FluentRecord], None]) -> None:
-        if self.options.runtime == "null":
+        if self._is_null:
             return
         from kaiun.engine.fluent import FluentReceiver
 
-        self.fluent = FluentReceiver("127.0.0.1", self.options.fluent_port, on_record)
+        self._fluent = FluentReceiver("127.0.0.1", self._options.fluent_port, on_record)
         try:
-            await self.fluent.start()
+            await self._fluent.start()
         except OSError as problem:
             raise EngineError(
-                f"port {self.options.fluent_port} cannot be used: {problem.strerror}",
+                f"port {self._options.fluent_port} cannot be used: {problem.strerror}",
                 where="log receiver",
                 hint="kaiun local up --fluent-port PORT",
             ) from problem
-        self.fluent_address = f"127.0.0.1:{self.fluent.port}"
+        self.fluent_address = f"127.0.0.1:{self._fluent.port}"
 
     async def start_registry(self) -> None:
-        if self.options.runtime == "null":
+        if self._is_null:
             return
         from kaiun.engine.registry import Registry
 
-        self.registry = Registry(self.options.home, self.options.registry_port)
-        port = await self.registry.start()
+        self._registry = Registry(self._options.home, self._options.registry_port)
+        port = await self._registry.start()
         self.registry_address = f"localhost:{port}"
 
     async def reset(self) -> None:
+        """Remove what the store no longer knows, and end the side services with their data."""
         await self.runtime.purge()
-        await self._sides().close(stop=True)
+        await self.sides.close(stop=True)
 
     async def close(self, *, stop: bool) -> None:
         """Let go; with `stop` end the data plane, the registry and the side services too."""
-        await self.runtime.close()
-        await self.balancer.close(stop=stop)
-        await self._sides().close(stop=stop)
-        if self.registry is not None:
-            await self.registry.close(stop=stop)
-        if self.fluent is not None:
-            await self.fluent.close()
+        if self._loaded:
+            await self.runtime.close()
+            await self.balancer.close(stop=stop)
+        await self.sides.close(stop=stop)
+        if self._registry is not None:
+            await self._registry.close(stop=stop)
+        if self._fluent is not None:
+            await self._fluent.close()
 
 
-def make_outfit(options: _Options, world: World) -> Outfit:
-    """Return the drivers that the options ask for; nothing is started."""
-    registry = f"localhost:{options.registry_port}"
-    fluent = f"127.0.0.1:{options.fluent_port}"
-    if options.runtime == "null":
-        from kaiun.engine.balancer.null import NullBalancer
-        from kaiun.engine.runtime.null import NullRuntime
-
-        runtime = NullRuntime(options.home)
-        return Outfit(options, runtime, NullBalancer(), _null_probe(runtime), registry, fluent)
-    from kaiun.engine.balancer.haproxy import HaproxyBalancer
-    from kaiun.engine.runtime.docker import DockerRuntime
-
-    docker = DockerRuntime(world.identity.engine_id, options.home, positions_on_request=True)
-    return Outfit(options, docker, HaproxyBalancer(options.home), _probe, registry, fluent)
-
-
-def _null_probe(runtime: NullRuntime) -> Callable[[Doc, Doc], Awaitable[Check]]:
-    async def probe(target: Doc, _group: Doc) -> Check:
-        task = target["task"]
-        if task is None or runtime.is_target_healthy(task):
-            return Check(ok=True)
-        return Check(
-            ok=False, reason="Target.FailedHealthChecks", description="Health checks failed"
-        )
-
-    return probe
-
-
-async def _probe(target: Doc, group: Doc) -> Check:
+async def _ask(target: Doc, group: Doc) -> Check:
     from kaiun.engine.probe import ProbeSettings, check
 
     port = group["HealthCheckPort"]

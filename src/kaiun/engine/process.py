@@ -17,7 +17,7 @@ from kaiun.engine import operations  # noqa: F401  (registers the handlers)
 from kaiun.engine.agent import Agent
 from kaiun.engine.core import Core
 from kaiun.engine.logbook import Logbook
-from kaiun.engine.outfit import make_outfit
+from kaiun.engine.outfit import Outfit, Sides
 from kaiun.engine.proxy import Proxy
 from kaiun.engine.runtime.base import Observation
 from kaiun.engine.secrets import SecretReader
@@ -89,12 +89,10 @@ class _Process:
 
         listener = _listen(self._options.port)
         self._port = listener.getsockname()[1]
-        self._outfit = make_outfit(self._options, self._world)
+        sides = Sides(self._options.home)
+        self._outfit = Outfit(self._options, self._identity.engine_id, sides)
         self._targets = Targets(self._world, self._outfit.probe)
-        reader = SecretReader(self._identity, self._outfit.locate_side)
-        self._agent = Agent(self._world, self._outfit.runtime, self._targets, reader)
-        self._logs = TaskLogs(self._world, self._agent, self._outfit.runtime.lines_kept)
-        app = App(self._world, Proxy(self._outfit.locate_side), self)
+        app = App(self._world, Proxy(sides.locate), self)
         config = uvicorn.Config(
             app,
             http="httptools",
@@ -121,9 +119,14 @@ class _Process:
             self._store.close()
 
     async def _start(self) -> None:
+        """Bring up what surrounds the API, which answers already."""
         home = self._options.home
         (home / places.ENGINE_PID).write_text(f"{os.getpid()}\n")
         outfit = self._outfit
+        await asyncio.to_thread(outfit.load)  # imports take longer than all the rest
+        reader = SecretReader(self._identity, outfit.sides.locate)
+        self._agent = Agent(self._world, outfit.runtime, self._targets, reader)
+        self._logs = TaskLogs(self._world, self._agent, outfit.runtime.lines_kept)
         await outfit.start_fluent(self._logs.fluent_record)
         await asyncio.gather(outfit.start_registry(), self._start_core())
         self._write_env()
@@ -142,7 +145,10 @@ class _Process:
         self._agent.lost(seen)
         await outfit.balancer.open()
         await self._agent.remove_orphans()
-        core = Core(self._world, self._agent, self._targets, outfit.balancer)
+        self._run_core()
+
+    def _run_core(self) -> None:
+        core = Core(self._world, self._agent, self._targets, self._outfit.balancer)
         self._core_task = asyncio.create_task(core.run())
         self._core_task.add_done_callback(self._core_ended)
 
@@ -184,16 +190,16 @@ class _Process:
 
     async def reset(self) -> None:
         """Forget everything but the identity; remove all containers."""
+        if not self._ready:
+            return
         await self._stop_core()
+        await self._targets.close()
         await self._agent.stop_all("The local ECS was reset")
         self._store.clear(keep=("identity",))
-        await self._agent.remove_orphans()
         self._world.recall()
-        self._targets.rewire()
-        core = Core(self._world, self._agent, self._targets, self._outfit.balancer)
-        self._core_task = asyncio.create_task(core.run())
-        self._core_task.add_done_callback(self._core_ended)
         await self._outfit.reset()
+        self._targets.rewire()
+        self._run_core()
 
     async def _stop_core(self) -> None:
         if self._core_task is not None:
@@ -203,10 +209,12 @@ class _Process:
 
     async def _finish(self) -> None:
         await self._stop_core()
-        if self._stop_containers:
-            await self._agent.stop_all("The local ECS was shut down")
-        await self._targets.close()
-        await self._agent.cancel()
-        self._logs.flush()
+        if self._ready:
+            if self._stop_containers:
+                await self._agent.stop_all("The local ECS was shut down")
+            await self._targets.close()
+            await self._agent.cancel()
+        self._world.logbook.flush()
+        self._store.commit()
         await self._outfit.close(stop=self._stop_containers)
         (self._options.home / places.ENGINE_PID).unlink(missing_ok=True)

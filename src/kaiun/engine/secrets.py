@@ -7,7 +7,6 @@ Manager secret, optionally followed by `:json-key:version-stage:version-id`.
 from __future__ import annotations
 
 import asyncio
-import http.client
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
@@ -66,6 +65,8 @@ class SecretReader:
     def _call(
         self, host: str, port: int, service: str, target: str, body: Mapping[str, Any]
     ) -> Any:
+        import http.client
+
         connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
         own = self._identity
         scope = f"{own.access_key}/20200101/{own.region}/{service}/aws4_request"

@@ -18,6 +18,7 @@ from kaiun.engine import sigv4
 from kaiun.engine.dispatch import Answer, answer_json, answer_query, json_error, query_error
 from kaiun.engine.protocol import model as models
 from kaiun.engine.protocol.errors import ApiError
+from kaiun.engine.protocol.query import escape
 from kaiun.engine.world import World
 
 log = logging.getLogger(__name__)
@@ -199,8 +200,6 @@ def _unsigned(headers: dict[str, str], problem: sigv4.SignatureError, request_id
 
 
 def _s3_error(code: str, message: str, status: int, request_id: str) -> Answer:
-    from xml.sax.saxutils import escape
-
     text = (
         f"<Error><Code>{code}</Code><Message>{escape(message)}</Message>"
         f"<RequestId>{request_id}</RequestId></Error>"

@@ -5,11 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
-from xml.sax.saxutils import escape
 
 from kaiun.engine.protocol.model import ServiceModel, Shape
 
 Tree = dict[str, Any]
+
+
+def escape(text: str) -> str:
+    """Return text for XML. The standard library's function drags urllib.request along."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def read_form(body: bytes) -> dict[str, str]:

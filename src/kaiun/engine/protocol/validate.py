@@ -19,7 +19,7 @@ Problems = list[str]
 Checker = Callable[[Any, str, Problems], Any]
 
 
-class WrongType(Exception):  # noqa: N818
+class WrongType(Exception):
     """A member has another JSON type than its shape."""
 
 

@@ -50,7 +50,7 @@ class NullRuntime:
     """Implements runtime.base.Runtime."""
 
     def __init__(self, home: Path) -> None:
-        self._db = sqlite3.connect(home / "null.db", isolation_level=None)
+        self._db = sqlite3.connect(home / "null.db", isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=OFF")
         self._db.execute(
