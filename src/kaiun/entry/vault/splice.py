@@ -1,0 +1,127 @@
+"""Put other text in the place of values, and leave every other byte of a file as it is."""
+
+from __future__ import annotations
+
+import io
+
+from .document import BLOCK_STYLES, block_indent
+from .layout import LibyamlEmitter, escaped
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .document import Scalar
+
+    Edit = tuple[int, int, str]  # start, end, text
+
+_ANALYSE = LibyamlEmitter(io.StringIO()).analyze_scalar
+
+
+def apply(text: str, edits: Iterable[Edit]) -> str:
+    """Return `text` with each edit's text in the place of text[start:end]."""
+    done, place = [], 0
+    for start, end, new in sorted(edits):
+        done += [text[place:start], new]
+        place = end
+    return "".join([*done, text[place:]])
+
+
+def replace(text: str, scalar: Scalar, value: str) -> list[Edit]:
+    """Return the edits that give a scalar another value, in its own style where that can be."""
+    if scalar.style in BLOCK_STYLES:
+        return _replace_block(text, scalar, value)
+    if value == "" and scalar.style == "":
+        return [_nothing(text, scalar)]
+    if scalar.start == scalar.end:
+        return [(scalar.start, scalar.end, " " + written(value, ""))]
+    return [(scalar.start, scalar.end, written(value, scalar.style))]
+
+
+def retag(text: str, scalar: Scalar, tag: str) -> list[Edit]:
+    """Return the edits that give a scalar another tag, or none."""
+    if scalar.tag:
+        end = scalar.tag_start + len(scalar.tag)
+        gap = 1 if not tag and text[end : end + 1] == " " else 0
+        return [(scalar.tag_start, end + gap, tag)]
+    return [(scalar.start, scalar.start, tag + " ")] if tag else []
+
+
+def written(value: str, style: str) -> str:
+    """Return a value on one line: plain or single-quoted if asked for and possible."""
+    analysis = _ANALYSE(value)
+    one_line = not analysis.multiline and value != ""
+    astral = all(char == "\t" or escaped(char) == char or char > "\uffff" or char in '"\\'
+                 for char in value)  # fmt: skip
+    if style == "" and one_line and (analysis.allow_flow_plain or _plain(value)):
+        return value
+    if style == "'" and astral and not analysis.multiline:
+        return "'" + value.replace("'", "''") + "'"
+    return '"' + "".join(map(_escaped, value)) + '"'
+
+
+def _plain(value: str) -> bool:
+    """Return whether a value with characters beyond U+FFFF can be plain."""
+    return bool(_ANALYSE("".join(map(_tame, value))).allow_flow_plain)
+
+
+def _tame(char: str) -> str:
+    return "x" if char > "\uffff" else char
+
+
+def _escaped(char: str) -> str:
+    return char if char > "\uffff" else escaped(char)
+
+
+def _nothing(text: str, scalar: Scalar) -> tuple[int, int, str]:
+    start = scalar.start
+    if text[start - 1 : start] == " " and text[start - 2 : start - 1] in {":", "-", "?"}:
+        start -= 1
+    return (start, scalar.end, "")
+
+
+def _replace_block(text: str, scalar: Scalar, value: str) -> list[Edit]:
+    lines = text[scalar.start : scalar.end].split("\n")
+    first = lines[0]
+    header = first[: len(first) - len(first.lstrip("|>+-0123456789"))]
+    newline = "\r\n" if first.endswith("\r") else "\n"
+    header_end, body_start = scalar.start + len(header), scalar.start + len(first.rstrip("\r"))
+    indent = max(block_indent(lines, scalar.parent), scalar.parent + 1)
+    body = _body(scalar, value, indent, newline)
+    if body is None:
+        return [(scalar.start, header_end, written(value, '"')), (body_start, scalar.end, "")]
+    hints, shown = body
+    return [
+        (scalar.start, header_end, scalar.style + hints),
+        (body_start, scalar.end, newline + shown),
+    ]
+
+
+def _body(scalar: Scalar, value: str, indent: int, newline: str) -> tuple[str, str] | None:
+    """Return header hints and lines of a block scalar; None where it must be quoted."""
+    analysis = _ANALYSE(value.replace("\t", " x "))
+    if not value.strip("\n") or not (analysis.allow_block or _plain(value.replace("\n", " "))):
+        return None
+    text = value.rstrip("\n")
+    breaks = len(value) - len(text)
+    step = indent - scalar.parent
+    hints = str(step) if value[0] in " \n" and 1 <= step <= 9 else ""
+    if value[0] in " \n" and not hints:
+        return None
+    hints += {0: "-", 1: ""}.get(breaks, "+")
+    lines = text.split("\n") if scalar.style == "|" else _folded(text)
+    lines += [""] * (breaks - 1)
+    return hints, newline.join(" " * indent + line if line else "" for line in lines)
+
+
+def _folded(text: str) -> list[str]:
+    """Return the lines of `>`: a line break of the value takes one more, between plain lines."""
+    shown: list[str] = []
+    lines = text.split("\n")
+    for place, line in enumerate(lines):
+        shown.append(line)
+        following = next((later for later in lines[place + 1 :] if later), "")
+        if line and not line.startswith((" ", "\t")) and place + 1 < len(lines):
+            if not following.startswith((" ", "\t")):
+                shown.append("")
+    return shown
