@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from kaiun.config import overrides
+from kaiun.config import overrides, startchecks
 from kaiun.config.places import Found, Node
 from kaiun.config.problems import nearest, suggestion
 from kaiun.config.schema import Config, Health, Process, Workload
@@ -29,9 +29,11 @@ def check(config: Config, tree: Node) -> Iterator[Found]:
     yield from listeners(config, tree)
     yield from names(config, tree)
     yield from twice(tree)
+    yield from startchecks.start(config, tree)
     for name, process in config.processes.items():
         where = tree.get("processes", name)
         if where:
+            yield from beside(process, where)
             yield from workload(config, process, where)
             yield from serving(process, where)
             yield from rolling(process, where)
@@ -172,6 +174,15 @@ def health(process: Process, given: Health, where: Node) -> Iterator[Found]:
         kind = "path" if given.command is None else "command"
         hint = "write `grace:` beside `health`" if key == "start" else "remove it"
         yield at(where, *here, key, message=f"has no meaning with a {kind}", hint=hint)
+
+
+def beside(process: Process, where: Node) -> Iterator[Found]:
+    """Check that co-processes run in the image of the app, behind kaiun's entry point."""
+    for key in ("image", "entrypoint"):
+        if process.beside and getattr(process, key) is not None:
+            message = f"has no meaning together with `{key}`"
+            hint = "only kaiun's entry point in the image of the app starts several processes"
+            yield at(where, "with", message=message, hint=hint)
 
 
 def rolling(process: Process, where: Node) -> Iterator[Found]:

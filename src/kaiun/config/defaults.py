@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeVar
 
-from kaiun.config.schema import Config, Environment, Logs, Network, Workload
+from kaiun.config.schema import (
+    Config,
+    Environment,
+    Health,
+    Logs,
+    Network,
+    Process,
+    Workload,
+)
 
 MEMORY_MIB = 512
 FARGATE_CPU_UNITS = 256
@@ -54,6 +62,8 @@ def _logs(given: Environment, environment: str) -> Logs:
 
 def _workload(given: Environment, item: W) -> W:
     update: dict[str, object] = {}
+    if isinstance(item, Process) and item.health is not None:
+        update["health"] = _health(item.health)
     if item.cpu is None and given.launch_type == "FARGATE":
         update["cpu"] = FARGATE_CPU_UNITS
     if item.memory is None and item.memory_reservation is None:
@@ -63,3 +73,10 @@ def _workload(given: Environment, item: W) -> W:
         env = {k: v for k, v in given.env.items() if k not in item.secrets}
         update |= {"env": {**env, **item.env}, "secrets": {**secrets, **item.secrets}}
     return item.model_copy(update=update)
+
+
+def _health(given: Health) -> Health:
+    """Return a check whose timeout, where nobody asked for one, is below its interval."""
+    if "timeout" in given.model_fields_set:
+        return given
+    return given.model_copy(update={"timeout": min(given.timeout, given.interval - 1)})

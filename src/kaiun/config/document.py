@@ -25,7 +25,14 @@ WRITTEN: Spec = {
     "secrets": None,
     "image": {"args": None},
     "logs": {"options": None},
-    "processes": {"*": WORKLOAD},
+    "processes": {"*": {**WORKLOAD, "with": {"*": {"command": None}}}},
+    "start": {
+        "fetch": {"mode": None, "headers": None},
+        "secrets": {"mode": None, "options": None},
+        "templates": {"mode": None, "check": None},
+        "hooks": {"*": {"command": None}},
+        "console": None,
+    },
     "tasks": {"*": WORKLOAD},
 }
 
@@ -104,10 +111,10 @@ def written(node: Node, spec: Spec | None = WRITTEN) -> Node:
                 for name, each in node.value.items()
             },
         )
+    if isinstance(node.value, list) and spec != {}:
+        return moved(node, [written(each, spec) for each in node.value])
     if spec is not None:
         return node
-    if isinstance(node.value, list):
-        return moved(node, [written(each, None) for each in node.value])
     if isinstance(node.value, (int, float)):
         return replace(node, value=node.text)
     return node

@@ -7,19 +7,21 @@ Every environment of the file is validated, not only the one that is asked for, 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kaiun.config import document, environments, places
-from kaiun.config.interpolate import Resolver, Sources, interpolate, kept, unresolved
-from kaiun.config.places import Found, Node, NotYamlError
+from kaiun.config import document, environments, places, startchecks
+from kaiun.config.interpolate import Lookup, Resolver, Sources, interpolate, kept, unresolved
+from kaiun.config.places import Found, Node, NotYamlError, moved
 from kaiun.config.schema import Config
 from kaiun.config.source import discover, label, read
 from kaiun.config.validation import validate
 from kaiun.errors import ConfigError, ConfigErrors
 
-__all__ = ["discover", "load"]
+__all__ = ["discover", "every", "load"]
+
+START = "start"
 
 
 @dataclass(slots=True)
@@ -78,9 +80,41 @@ def load(
     return config
 
 
+def every(file: Path, text: str | None = None) -> dict[str, Config]:
+    """Return the configuration of each environment, placeholders kept; "" is the top level alone.
+
+    `text` takes the place of the file's content: a commit's. Raises ConfigErrors.
+    """
+    root = file.absolute().parent
+    loading = Loading(file, Sources(root, {}))
+    try:
+        parsed = places.parse(read(file) if text is None else text, loading.found)
+        tree = document.shaped(parsed, loading.found)
+    except NotYamlError as error:
+        loading.found.append(error.found)
+        raise loading.errors() from None
+    configs = {}
+    for name in ("", *environments.declared(tree)):
+        selected = environments.selected(tree, name) if name else top(tree)
+        node = aside(selected, lambda rest: kept(rest, loading.found))
+        problems = loading.found if name else []  # an environment may add what is missing
+        config = validate(document.written(node), name, root, problems)
+        if config is not None:
+            configs[name] = config
+    if loading.found:
+        raise loading.errors()
+    return configs
+
+
+def top(tree: Node) -> Node:
+    """Return the file without its environments."""
+    return moved(tree, {k: v for k, v in tree.items.items() if k != environments.ENVIRONMENTS})
+
+
 def examined(tree: Node, environment: str, loading: Loading) -> Config | None:
     """Return the configuration of one environment, having looked at all of them."""
     names = environments.declared(tree)
+    loading.found += startchecks.references(tree)
     if environment not in names:
         loading.found.append(document.undeclared(tree, environment))
     config = None
@@ -88,7 +122,7 @@ def examined(tree: Node, environment: str, loading: Loading) -> Config | None:
         if name == environment:
             config = chosen(tree, name, loading)
         elif environments.is_declared(tree, name):
-            node = kept(environments.selected(tree, name), loading.found)
+            node = aside(environments.selected(tree, name), lambda rest: kept(rest, loading.found))
             validate(document.written(node), name, loading.sources.root, loading.found)
     return config
 
@@ -96,9 +130,26 @@ def examined(tree: Node, environment: str, loading: Loading) -> Config | None:
 def chosen(tree: Node, name: str, loading: Loading) -> Config | None:
     """Return the environment that was asked for, its placeholders replaced."""
     selected = environments.selected(tree, name)
-    node, lookup = interpolate(selected, loading.sources, loading.found)
+    lookups: list[Lookup] = []
+
+    def fill(rest: Node) -> Node:
+        filled, lookup = interpolate(rest, loading.sources, loading.found)
+        lookups.append(lookup)
+        return filled
+
+    node = aside(selected, fill)
     config = validate(document.written(node), name, loading.sources.root, loading.found)
     if config is None:
         return None
-    update = {"unresolved": unresolved(node), "sensitive": lookup.secrets()}
+    bare = moved(node, {key: each for key, each in node.items.items() if key != START})
+    update = {"unresolved": unresolved(bare), "sensitive": lookups[0].secrets()}
     return config.model_copy(update=update)
+
+
+def aside(tree: Node, change: Callable[[Node], Node]) -> Node:
+    """Return the tree changed but for `start:`, whose `${…}` are read when a container starts."""
+    start = tree.items.get(START)
+    if start is None:
+        return change(tree)
+    rest = change(moved(tree, {key: each for key, each in tree.items.items() if key != START}))
+    return moved(rest, {**rest.items, START: start})

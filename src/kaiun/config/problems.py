@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
-from kaiun.config import schema
+from kaiun.config import schema, start, workload
 from kaiun.config.places import Found, Node, Path
 from kaiun.config.values import BadValueError
 
@@ -20,6 +20,7 @@ EXPECTED = {
     "tuple_type": "expected a list",
     "list_type": "expected a list",
 }
+STEPS = ("require", "fetch", "secrets", "templates", "wait", "hooks")
 MODELS: Mapping[Path, type[schema.Model]] = {
     (): schema.Environment,
     ("image",): schema.Image,
@@ -27,11 +28,20 @@ MODELS: Mapping[Path, type[schema.Model]] = {
     ("processes", "*", "image"): schema.Build,
     ("processes", "*", "health"): schema.Health,
     ("processes", "*", "deploy"): schema.Deploy,
+    ("processes", "*", "with", "*"): workload.Beside,
     ("tasks", "*"): schema.Task,
     ("tasks", "*", "image"): schema.Build,
     ("logs",): schema.Logs,
     ("network",): schema.Network,
     ("roles",): schema.Roles,
+    ("start",): start.Start,
+    ("start", "require", "*"): start.Require,
+    ("start", "fetch", "*"): start.Fetch,
+    ("start", "secrets", "*"): start.Secret,
+    ("start", "templates", "*"): start.Template,
+    ("start", "wait", "*"): start.Wait,
+    ("start", "hooks", "*"): start.Hook,
+    **{("start", step, "*", "when"): start.When for step in STEPS},
 }
 MAPPINGS = frozenset({"dict_type", "model_type", "model_attributes_type"})
 LATER: Mapping[Path, frozenset[str]] = {
@@ -202,18 +212,24 @@ def unknown(node: Node, loc: Sequence[int | str]) -> Found:
 
 def shape(loc: Sequence[int | str]) -> Path:
     """Return the place of a model: ("processes", "web") → ("processes", "*")."""
-    steps = list(loc)
-    if len(steps) > 1 and steps[0] in {"processes", "tasks"}:
-        steps[1] = "*"
+    steps = ["*" if isinstance(step, int) else step for step in loc]
+    for above in (("processes",), ("tasks",), ("processes", "*", "with"), ("start", "hooks")):
+        if len(steps) > len(above) and tuple(steps[: len(above)]) == above:
+            steps[len(above)] = "*"
     return tuple(steps)
 
 
+def keys(model: type[schema.Model]) -> list[str]:
+    """Return the keys of a model as they stand in the file."""
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
 def _known(name: str, above: Path) -> str:
-    names = list(MODELS[above].model_fields) if above in MODELS else []
+    names = keys(MODELS[above]) if above in MODELS else []
     synonym = SYNONYMS.get(name.lower(), "")
     if synonym in names:
         return f"did you mean `{synonym}`?"
-    homes = [place for place, model in MODELS.items() if name in model.model_fields]
+    homes = [place for place, model in MODELS.items() if name in keys(model)]
     close = suggestion(name, names)
     if close or not homes:
         return close or f"known here: {', '.join(names)}"

@@ -47,6 +47,10 @@ A JSON Schema for editors ships with kaiun: `src/kaiun/config/schema.json`.
 - **ECS**: `task_definition` and `service` take every field of RegisterTaskDefinition and
   CreateService; their names, types and words are checked against the model of the AWS SDK.
 """
+START = (
+    "The placeholders above have no meaning here: `${VAR}`, `${VAR:-default}` and "
+    "`${VAR:?message}` are variables of the container, read when it starts."
+)
 SECTIONS = (
     ("", "Top level", ""),
     ("Image", "image", ""),
@@ -58,6 +62,15 @@ SECTIONS = (
     ("Logs", "logs", ""),
     ("Network", "network", ""),
     ("Roles", "roles", ""),
+    ("Beside", "processes/NAME/with/NAME", "A command alone is short for `{command: …}`."),
+    ("Start", "start", START),
+    ("Require", "start/require", "A name alone is short for `{name: …}`."),
+    ("Fetch", "start/fetch", ""),
+    ("Secret", "start/secrets", "A file alone is short for `{file: …}`."),
+    ("Template", "start/templates", "A file alone is short for `{file: …}`."),
+    ("Wait", "start/wait", "An address alone is short for `{address: …}`."),
+    ("Hook", "start/hooks/NAME", "A command alone is short for `{command: …}`."),
+    ("When", "start/…/when", ""),
 )
 
 

@@ -25,7 +25,6 @@ from kaiun.config.fields import (
     Env,
     LogGroup,
     Name,
-    PassThrough,
     Region,
     Repository,
     Role,
@@ -33,6 +32,7 @@ from kaiun.config.fields import (
     Text,
     Written,
 )
+from kaiun.config.start import Start
 from kaiun.config.workload import Build, Deploy, Health, Model, Process, Task, Workload
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "Process",
     "Roles",
     "Settings",
+    "Start",
     "Task",
     "Workload",
 ]
@@ -133,8 +134,9 @@ class Settings(Model):
 
     app: Name = Field(description="The name of the app; begins the names of all that is created.")
     image: Image = Field(description="The image of the app.")
-    start: PassThrough = Field(
-        default={}, description="What happens in a container before its process; passed through."
+    start: Start = Field(
+        default=Start.model_construct(),
+        description="What happens in a container before its process: steps, in the order written.",
     )
     processes: dict[Name, Process] = Field(
         default={}, description="The processes that keep running, each an ECS service, by name."

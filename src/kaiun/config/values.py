@@ -108,6 +108,11 @@ def to_health(health: object) -> object:
     return health
 
 
+def to_command(given: object) -> object:
+    """Return the long form of a command: "rake warm" → {"command": "rake warm"}."""
+    return given if isinstance(given, dict) else {"command": given}
+
+
 def pattern(
     expression: re.Pattern[str], expected: str, mend: Callable[[str], str] | None = None
 ) -> Callable[[str], str]:

@@ -24,6 +24,7 @@ from kaiun.config.fields import (
     HttpPath,
     Matcher,
     MiB,
+    Name,
     OrText,
     PassThrough,
     Port,
@@ -162,8 +163,27 @@ class Workload(Model):
         return self.image is None
 
 
+class Beside(Model):
+    """A process beside the main one, in the same container."""
+
+    command: Argv = Field(description="The command, split as a shell would but not run by one.")
+    signal: Literal["TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "WINCH"] = Field(
+        default="TERM", description="The signal that ends it in good order."
+    )
+
+
 class Process(Workload):
     """A process that keeps running: an ECS service."""
+
+    beside: dict[
+        Name,
+        Annotated[Beside, BeforeValidator(values.to_command), OrText("short for `{command: …}`")],
+    ] = Field(
+        default={},
+        alias="with",
+        description="Processes beside the main one in the same container, by name, for the image "
+        "of the app: started after it, ended before it; when one ends, all end.",
+    )
 
     port: Port | None = Field(default=None, description="The port that the container listens on.")
     health: (

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from kaiun.config import environments, jsonschema, load, places, reference
-from kaiun.config.problems import MODELS
+from kaiun.config.problems import MODELS, keys
 from kaiun.config.schema import Environment
 
 PACKAGE = Path(str(files("kaiun.config")))
@@ -19,13 +19,18 @@ ENVIRONMENTS = ("local", "laptop", "production")
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "kaiun-yml.md"
 
 
+NAMED = {("processes",), ("tasks",), ("processes", "*", "with"), ("start", "hooks")}
+
+
 def used(node: places.Node, above: places.Path = ()) -> set[tuple[places.Path, str]]:
     """Return each key of the file with the place of its model."""
     found: set[tuple[places.Path, str]] = set()
     for key, below in node.items.items():
         found.add((above, key))
-        inner = (*above, "*") if above in {("processes",), ("tasks",)} else (*above, key)
+        inner = (*above, "*") if above in NAMED else (*above, key)
         found |= used(below, inner)
+        for item in below.value if isinstance(below.value, list) else ():
+            found |= used(item, (*inner, "*"))
     return found
 
 
@@ -43,10 +48,12 @@ def test_example_shows_every_key() -> None:
     of_processes = {(("tasks", "*"), key) for place, key in shown if place == ("processes", "*")}
     shown |= of_tasks | of_processes
     shown |= {(("tasks", *place[1:]), key) for place, key in shown if place[:1] == ("processes",)}
+    whens = {key for place, key in shown if place[-1:] == ("when",)}
+    shown |= {(place, key) for place in MODELS if place[-1:] == ("when",) for key in whens}
     missing = [
         (place, key)
         for place, model in MODELS.items()
-        for key in model.model_fields
+        for key in keys(model)
         if (place, key) not in shown and (model, key) != (Environment, "local")
     ]
     assert missing == []

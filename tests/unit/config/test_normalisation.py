@@ -149,3 +149,21 @@ def test_root_is_the_folder_of_the_file(loaded: Loaded) -> None:
     config = loaded("")
     assert (config.root / "kaiun.yml").exists()
     assert config.root.is_absolute()
+
+
+@pytest.mark.parametrize(
+    ("check", "timeout"),
+    [
+        ("/up", 5),
+        ("{path: /up, interval: 5}", 4),
+        ("{path: /up, interval: 6}", 5),
+        ("{command: pgrep puma, interval: 5}", 4),
+        ("{path: /up, interval: 5, timeout: 2}", 2),
+    ],
+)
+def test_a_timeout_that_nobody_asked_for_stays_below_the_interval(
+    loaded: Loaded, check: str, timeout: int
+) -> None:
+    health = loaded(f"processes: {{web: {{port: 3000, health: {check}}}}}").processes["web"].health
+    assert health
+    assert health.timeout == timeout

@@ -1,0 +1,5 @@
+"""Run the zipapp: `python3 -I -S /opt/kaiun/entry.pyz web`."""
+
+from kaiun.entry.main import main
+
+main()
