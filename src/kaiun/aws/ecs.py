@@ -12,7 +12,9 @@ from kaiun.aws.types import (
     Request,
     Service,
     ServiceDeployment,
+    ServiceRevision,
     Started,
+    Tag,
     Task,
     TaskDefinition,
 )
@@ -20,6 +22,7 @@ from kaiun.errors import AwsError
 
 SERVICES_A_CALL = 10
 TASKS_A_CALL = 100
+REVISIONS_A_CALL = 20
 
 
 class Ecs:
@@ -87,15 +90,28 @@ class Ecs:
 
         None when there is none: ECS says so with a ClientException.
         """
+        answer = self._task_definition({"taskDefinition": reference}, reference)
+        return cast("TaskDefinition", answer["taskDefinition"]) if answer else None
+
+    def describe_tagged_task_definition(
+        self, reference: str
+    ) -> tuple[TaskDefinition, dict[str, str]] | None:
+        """Return a task definition with its tags, None when there is none."""
+        params = {"taskDefinition": reference, "include": ["TAGS"]}
+        answer = self._task_definition(params, reference)
+        if answer is None:
+            return None
+        tags = cast("list[Tag]", answer.get("tags", []))
+        definition = cast("TaskDefinition", answer["taskDefinition"])
+        return definition, {tag["key"]: tag["value"] for tag in tags}
+
+    def _task_definition(self, params: Request, reference: str) -> Answer | None:
         try:
-            answer = self._call(
-                "describe_task_definition", {"taskDefinition": reference}, reference
-            )
+            return self._call("describe_task_definition", params, reference)
         except AwsError as error:
             if error.code == "ClientException" and "nable to describe" in error.message:
                 return None
             raise
-        return cast("TaskDefinition", answer["taskDefinition"])
 
     def register_task_definition(self, request: Request) -> TaskDefinition:
         answer = self._call("register_task_definition", request, _name(request, "family"))
@@ -153,6 +169,20 @@ class Ecs:
         params = {"serviceDeploymentArns": list(arns)}
         answer = self._call("describe_service_deployments", params, ", ".join(arns))
         return cast("list[ServiceDeployment]", answer["serviceDeployments"])
+
+    def describe_service_revisions(self, arns: Sequence[str]) -> list[ServiceRevision]:
+        """Return what service deployments brought or bring, 20 a call, the calls side by side."""
+
+        def describe(some: Sequence[str]) -> Answer:
+            params = {"serviceRevisionArns": list(some)}
+            return self._call("describe_service_revisions", params, ", ".join(some))
+
+        answers = each(describe, batches(arns, REVISIONS_A_CALL))
+        return [
+            one
+            for item in answers
+            for one in cast("list[ServiceRevision]", item["serviceRevisions"])
+        ]
 
     def stop_service_deployment(self, arn: str, *, rollback: bool = True) -> None:
         """Stop a deployment (StopServiceDeployment): ROLLBACK, else ABORT."""

@@ -141,6 +141,7 @@ class TaskDefinition(TypedDict, total=False):
     memory: str
     taskRoleArn: str
     executionRoleArn: str
+    registeredBy: str
 
 
 class ServiceDeployment(TypedDict, total=False):
@@ -150,6 +151,13 @@ class ServiceDeployment(TypedDict, total=False):
     statusReason: str
     createdAt: datetime
     finishedAt: datetime
+    targetServiceRevisionArn: str
+
+
+class ServiceRevision(TypedDict, total=False):
+    serviceRevisionArn: str
+    serviceArn: str
+    taskDefinition: str
 
 
 class TargetGroup(TypedDict, total=False):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 FOLDER = "releases/"
 SHOWN = 20
+FROM_HISTORY = "history"
+FROM_ECS = "ecs"
 
 
 class Result(StrEnum):
@@ -24,11 +26,17 @@ class Result(StrEnum):
     ROLLED_BACK = "rolled back"
     STUCK = "stuck"
     INTERRUPTED = "interrupted"
+    UNDER_WAY = "under way"  # this one and those below: only as ECS tells it
+    STOPPED = "stopped"
+    DEREGISTERED = "deregistered"  # a task definition of it is: ECS cannot run it again
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One release. `task_definitions` maps process → the ARN it was given."""
+    """One release. `task_definitions` maps process → the ARN it was given.
+
+    `source`: who says so, the history in the state bucket or ECS itself.
+    """
 
     id: str
     revision: str
@@ -41,6 +49,7 @@ class Record:
     kind: str = "deploy"  # or rollback
     cause: str = ""
     task_definitions: Mapping[str, str] = field(default_factory=dict)
+    source: str = FROM_HISTORY
 
 
 def release_id(revision: str, now: float) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import getpass
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from kaiun.deploy import releases
+from kaiun.deploy import lineage, releases
 from kaiun.deploy.events import Listener, Note
 from kaiun.deploy.lock import locked, me
 from kaiun.deploy.releases import Record, Result
@@ -89,27 +89,55 @@ class Ship:
         return self._report(release.id, revision.sha, changed=True, notes=todo.notes)
 
     def roll_back(self, wanted: str | None = None) -> Report:
-        """Put every service back to an earlier release's task definitions, and follow that."""
-        state = state_of(self.config, self.aws.s3)
-        if state is None:
-            raise UsageError(
-                "there is no history to choose from", hint="set `state: s3://…` in kaiun.yml"
-            )
+        """Put every service back to an earlier release's task definitions, and follow that.
+
+        The history says which; where it does not, what ECS itself remembers.
+        """
         began = self.clock()
         live = snapshot(self.aws, names.wanted(self.config))
-        running = {p: s.get("taskDefinition", "") for p, s in live.services.items()}
-        known = releases.history(state, 100)
-        target = releases.named(known, wanted) if wanted else releases.previous_good(known, running)
+        target = self._earlier(wanted, live)
         todo = _back_to(target, live, self.config.cluster)
         now = f"{releases.release_id(target.revision, began)}-rollback"
         if todo.empty:
             return self._report(target.id, target.revision, changed=False)
-        self.listener(Note(f"going back to {target.id} ({target.subject})"))
+        self.listener(Note(f"going back to {target.id} ({target.subject or target.image})"))
+        for process in sorted(set(live.services) - set(target.task_definitions)):
+            self.listener(Note(f"{process} is not part of that release and stays", warning=True))
         record = replace(
-            target, id=now, by=_who(), started=began, kind="rollback", result="", cause=""
+            target,
+            id=now,
+            by=_who(),
+            started=began,
+            kind="rollback",
+            result="",
+            cause="",
+            source=releases.FROM_HISTORY,
         )
         self._run(todo, live, record)
         return self._report(target.id, target.revision, changed=True)
+
+    def _earlier(self, wanted: str | None, live: Live) -> Record:
+        """Return the release to go back to. Raises UsageError when nobody knows it."""
+        running = {p: s.get("taskDefinition", "") for p, s in live.services.items()}
+        state = state_of(self.config, self.aws.s3)
+
+        def choose(known: Sequence[Record]) -> Record:
+            if wanted:
+                return releases.named(known, wanted)
+            return releases.previous_good(known, running)
+
+        history = releases.history(state, 100)
+        try:
+            return choose(history)
+        except UsageError:
+            services = {p: s["serviceName"] for p, s in live.services.items()}
+            remembered = lineage.read(self.aws, self.config.cluster, services)
+        target = choose(lineage.merge(history, remembered))
+        if target.source == releases.FROM_ECS:
+            why = "does not reach back that far" if history else "is empty"
+            missing = f"the history in {self.config.state} {why}" if state else "no history is kept"
+            self.listener(Note(f"{missing}: going by the deployments that ECS remembers"))
+        return target
 
     def scale(self, counts: Mapping[str, int]) -> Report:
         """Set desired counts, and follow until they run. The next deploy leaves them alone
