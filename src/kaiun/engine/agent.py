@@ -254,6 +254,9 @@ class Agent:
             own["prepared"] = True
         except RuntimeFailure as failure:
             own["failure"] = str(failure)
+        except Exception as problem:
+            log.exception("task %s cannot be prepared", own["id"])
+            own["failure"] = f"ResourceInitializationError: {problem!r}"
         task["pullStoppedAt"] = self._world.now()
         touch(self._world, task)
 
@@ -261,11 +264,17 @@ class Agent:
         try:
             seen = await self._runtime.start(await self._spec(task), name)
         except RuntimeFailure as failure:
-            task["_"]["containers"].setdefault(name, {})["failure"] = str(failure)
-            self._show_container(task, name)
-            touch(self._world, task)
-            return
-        self.observe(seen)
+            self._cannot_start(task, name, str(failure))
+        except Exception as problem:
+            log.exception("container %s of task %s cannot be started", name, task["_"]["id"])
+            self._cannot_start(task, name, f"CannotStartContainerError: {problem!r}")
+        else:
+            self.observe(seen)
+
+    def _cannot_start(self, task: Doc, name: str, failure: str) -> None:
+        task["_"]["containers"].setdefault(name, {})["failure"] = failure
+        self._show_container(task, name)
+        touch(self._world, task)
 
     async def _remove(self, task: Doc) -> None:
         await self._runtime.remove(task["_"]["id"])

@@ -76,7 +76,7 @@ def _container(
         shm_size_mib=linux.get("sharedMemorySize"),
         docker_labels=own.get("dockerLabels", {}),
         extra_hosts=tuple(f"{h['hostname']}:{h['ipAddress']}" for h in own.get("extraHosts", ())),
-        sysctls={c["namespace"]: c["value"] for c in own["systemControls"] if "namespace" in c},
+        sysctls={c["namespace"]: c["value"] for c in own["systemControls"] if len(c) == 2},
     )
 
 

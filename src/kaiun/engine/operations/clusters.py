@@ -20,11 +20,9 @@ from kaiun.engine.world import World
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,255}")
 
 
-def make_cluster(world: World, name: str) -> Doc:
-    """Return a new ACTIVE cluster, with the container instance that this machine is."""
-    arn = world.arn(f"cluster/{name}")
-    cluster: Doc = {
-        "clusterArn": arn,
+def _new(world: World, name: str) -> Doc:
+    return {
+        "clusterArn": world.arn(f"cluster/{name}"),
         "clusterName": name,
         "status": "ACTIVE",
         "registeredContainerInstancesCount": 1,
@@ -37,8 +35,6 @@ def make_cluster(world: World, name: str) -> Doc:
         "capacityProviders": [],
         "defaultCapacityProviderStrategy": [],
     }
-    world.clusters[arn] = cluster
-    return cluster
 
 
 @operation("ecs", "CreateCluster")
@@ -50,9 +46,10 @@ def create_cluster(world: World, params: Params) -> Params:
     old = world.clusters.get(world.arn(f"cluster/{name}"))
     if old is not None and old["status"] == "ACTIVE":
         return {"cluster": _view(world, old, {"SETTINGS", "TAGS", "CONFIGURATIONS"})}
-    cluster = make_cluster(world, name)
+    cluster = _new(world, name)
     cluster["tags"] = tags
     _set(cluster, params)
+    world.clusters[cluster["clusterArn"]] = cluster
     return {"cluster": _view(world, cluster, {"SETTINGS", "TAGS", "CONFIGURATIONS"})}
 
 
@@ -78,6 +75,9 @@ def put_cluster_capacity_providers(world: World, params: Params) -> Params:
 
 
 def _set(cluster: Doc, params: Params) -> None:
+    given = params.get("settings", [])
+    if any("name" not in s or "value" not in s for s in given):
+        raise invalid_parameter("A cluster setting must have a name and a value.")
     for name in (
         "configuration",
         "capacityProviders",
@@ -86,8 +86,7 @@ def _set(cluster: Doc, params: Params) -> None:
     ):
         if name in params:
             cluster[name] = params[name]
-    settings = {s["name"]: s for s in cluster["settings"]}
-    settings |= {s["name"]: s for s in params.get("settings", [])}
+    settings = {s["name"]: s for s in [*cluster["settings"], *given]}
     cluster["settings"] = list(settings.values())
 
 

@@ -82,9 +82,16 @@ def show_attributes(attributes: Mapping[str, str]) -> Params:
     return {"Attributes": [{"Key": key, "Value": value} for key, value in attributes.items()]}
 
 
+def read_attributes(params: Params) -> dict[str, str]:
+    """Return the attributes of a request. Raises ValidationError for one without a key."""
+    if any("Key" not in attribute for attribute in params["Attributes"]):
+        raise validation_error("An attribute must have a key")
+    return {a["Key"]: a.get("Value", "") for a in params["Attributes"]}
+
+
 def set_attributes(doc: Doc, params: Params, known: Iterable[str]) -> Params:
     """Set the attributes of a request. Raises InvalidConfigurationRequest for unknown keys."""
-    given = {a["Key"]: a.get("Value", "") for a in params["Attributes"]}
+    given = read_attributes(params)
     if unknown := sorted(given.keys() - set(known)):
         raise ApiError(
             "InvalidConfigurationRequest",

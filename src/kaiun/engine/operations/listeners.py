@@ -14,6 +14,7 @@ from kaiun.engine.operations.elb_common import (
     find,
     marked,
     not_found,
+    read_attributes,
     read_tags,
     relink,
     rules_of,
@@ -138,7 +139,11 @@ def modify_listener_attributes(world: World, params: Params) -> Params:
     listener = _find(world, params["ListenerArn"])
     known = {
         *ATTRIBUTES,
-        *(a["Key"] for a in params["Attributes"] if a["Key"].startswith("routing.")),
+        *(
+            a.get("Key", "")
+            for a in params["Attributes"]
+            if a.get("Key", "").startswith("routing.")
+        ),
     }
     answer = set_attributes(listener, params, known)
     world.listeners.touch(listener["ListenerArn"])
@@ -267,7 +272,10 @@ def delete_rule(world: World, params: Params) -> Params:
 
 @operation("elasticloadbalancing", "SetRulePriorities")
 def set_rule_priorities(world: World, params: Params) -> Params:
-    pairs = [(_find_rule(world, p["RuleArn"]), p["Priority"]) for p in params["RulePriorities"]]
+    asked = params["RulePriorities"]
+    if any("RuleArn" not in p or "Priority" not in p for p in asked):
+        raise validation_error("A rule ARN and a priority must be specified")
+    pairs = [(_find_rule(world, p["RuleArn"]), p["Priority"]) for p in asked]
     moved = {rule["RuleArn"] for rule, _ in pairs}
     for rule, priority in pairs:
         for other in rules_of(world, rule["_"]["listener"]):

@@ -55,7 +55,7 @@ def create_load_balancer(world: World, params: Params) -> Params:
         raise ApiError(
             "OperationNotPermitted", f"Load balancers of type {kind} are not supported locally"
         )
-    subnets = params.get("Subnets") or [s["SubnetId"] for s in params.get("SubnetMappings", ())]
+    subnets = _subnets(params)
     tags = read_tags(params)
     for old in world.load_balancers.values():
         if old["LoadBalancerName"] == name:
@@ -85,6 +85,13 @@ def create_load_balancer(world: World, params: Params) -> Params:
     }
     world.load_balancers[arn] = doc
     return {"LoadBalancers": [{**shown(doc), "State": {"Code": "provisioning"}}]}
+
+
+def _subnets(params: Params) -> list[str]:
+    mappings = params.get("SubnetMappings", ())
+    if any("SubnetId" not in m for m in mappings):
+        raise validation_error("A subnet mapping must have a subnet")
+    return list(params.get("Subnets") or [m["SubnetId"] for m in mappings])
 
 
 def _zones(world: World, subnets: list[str]) -> list[Doc]:
@@ -158,7 +165,7 @@ def set_security_groups(world: World, params: Params) -> Params:
 @operation("elasticloadbalancing", "SetSubnets")
 def set_subnets(world: World, params: Params) -> Params:
     doc = _find(world, params)
-    subnets = params.get("Subnets") or [s["SubnetId"] for s in params.get("SubnetMappings", ())]
+    subnets = _subnets(params)
     doc["AvailabilityZones"] = _zones(world, subnets)
     world.load_balancers.touch(doc["LoadBalancerArn"])
     return {"AvailabilityZones": doc["AvailabilityZones"], "IpAddressType": doc["IpAddressType"]}

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kaiun.engine.operations.common import new_id
+from kaiun.engine.protocol.errors import invalid_parameter
 from kaiun.engine.store import Doc
 from kaiun.engine.world import World
 from kaiun.scheduler.placement import Constraint, Instance, Needs, Strategy, place
 
 ZONE = "a"
+MAX_CONSTRAINTS = 10
+MAX_STRATEGIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +149,34 @@ def launch(world: World, order: Order, count: int) -> tuple[list[Doc], list[Doc]
             1,
             needs,
             [seen],
-            strategies=[Strategy(s["type"], s.get("field", "")) for s in order.strategies],
-            constraints=[Constraint(c["type"], c.get("expression", "")) for c in order.constraints],
+            **_rules(order.strategies, order.constraints),
         )
         if chosen[0] is None:
             failures.append({"arn": instance["containerInstanceArn"], "reason": _why(seen, needs)})
         else:
             made.append(_make(world, order, needs, instance))
     return made, failures
+
+
+def check_placement(params: Doc) -> None:
+    """Raise InvalidParameterException for constraints or strategies that cannot be."""
+    constraints = params.get("placementConstraints", ())
+    strategies = params.get("placementStrategy", ())
+    if len(constraints) > MAX_CONSTRAINTS or len(strategies) > MAX_STRATEGIES:
+        raise invalid_parameter("At most 10 placement constraints and 5 strategies may be given.")
+    if any("type" not in rule for rule in (*constraints, *strategies)):
+        raise invalid_parameter("Placement constraints and strategies must have a type.")
+    try:
+        place(1, Needs(), [Instance("none", 0, 0)], **_rules(strategies, constraints))
+    except ValueError as problem:
+        raise invalid_parameter(f"Invalid placement: {problem}") from None
+
+
+def _rules(strategies: Sequence[Doc], constraints: Sequence[Doc]) -> dict[str, Any]:
+    return {
+        "strategies": [Strategy(s["type"], s.get("field", "")) for s in strategies],
+        "constraints": [Constraint(c["type"], c.get("expression", "")) for c in constraints],
+    }
 
 
 def _seen(world: World, instance: Doc, order: Order) -> Instance:

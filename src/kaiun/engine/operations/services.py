@@ -16,6 +16,7 @@ from kaiun.engine.operations.common import (
     page,
     shown,
 )
+from kaiun.engine.operations.placing import check_placement
 from kaiun.engine.operations.rollouts import begin
 from kaiun.engine.operations.taskdefs import find_active
 from kaiun.engine.protocol.errors import ApiError, client_error, invalid_parameter
@@ -38,6 +39,7 @@ def create_service(world: World, params: Params) -> Params:
         )
     arn = service_arn(world, cluster, name)
     service_config.check(world, params)
+    check_placement(params)
     if not params.get("taskDefinition"):
         raise client_error("TaskDefinition can not be blank.")
     definition = find_active(world, params["taskDefinition"])
@@ -143,6 +145,7 @@ def update_service(world: World, params: Params) -> Params:
     if service["status"] != "ACTIVE":
         raise ApiError("ServiceNotActiveException", "Service was not ACTIVE.")
     service_config.check(world, params)
+    check_placement(params)
     request = {k: v for k, v in params.items() if k not in ("cluster", "service")}
     if "taskDefinition" in request:
         definition = find_active(world, request["taskDefinition"])

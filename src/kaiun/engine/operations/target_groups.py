@@ -13,6 +13,7 @@ from kaiun.engine.operations.elb_common import (
     find,
     marked,
     not_found,
+    read_attributes,
     read_tags,
     set_attributes,
     show_attributes,
@@ -158,11 +159,9 @@ def describe_target_group_attributes(world: World, params: Params) -> Params:
 @operation("elasticloadbalancing", "ModifyTargetGroupAttributes")
 def modify_target_group_attributes(world: World, params: Params) -> Params:
     doc = _find(world, params)
-    for attribute in params["Attributes"]:
-        if attribute["Key"] == "deregistration_delay.timeout_seconds":
-            value = attribute.get("Value", "")
-            if not (value.isdigit() and int(value) <= 3600):
-                raise validation_error("deregistration_delay.timeout_seconds must be 0 to 3600")
+    delay = read_attributes(params).get("deregistration_delay.timeout_seconds", "0")
+    if not (delay.isdecimal() and int(delay) <= 3600):
+        raise validation_error("deregistration_delay.timeout_seconds must be 0 to 3600")
     answer = set_attributes(doc, params, ATTRIBUTES)
     world.target_groups.touch(doc["TargetGroupArn"])
     world.alarm()

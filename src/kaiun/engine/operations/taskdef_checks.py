@@ -66,13 +66,19 @@ def _check_container(container: Doc, request: Doc) -> None:
     _check_health(container)
     for mapping in container.get("portMappings", ()):
         _check_mapping(mapping, request)
-    _check_repeated((e.get("name") for e in container.get("environment", ())), None)
+    check_environment(container)
     _check_repeated(
         (e["name"] for e in container.get("secrets", ())),
         "The secret name must be unique and not shared with any new or existing environment "
         "variables set on the container, such as '{}'.",
         (e.get("name") for e in container.get("environment", ())),
     )
+
+
+def check_environment(container: Doc) -> None:
+    """Raise ClientException for a variable without a name, in a definition or an override."""
+    if any(not variable.get("name") for variable in container.get("environment", ())):
+        raise client_error("An environment variable must have a name.")
 
 
 def _check_memory(container: Doc, request: Doc) -> None:
@@ -146,11 +152,11 @@ def _check_names(containers: list[Doc]) -> None:
 
 
 def _check_repeated(
-    names: Iterable[str | None], message: str | None, others: Iterable[str | None] = ()
+    names: Iterable[str | None], message: str, others: Iterable[str | None] = ()
 ) -> None:
     seen = set(others)
     for name in names:
-        if name in seen and message:
+        if name in seen:
             raise client_error(message.format(name))
         seen.add(name)
 
@@ -224,12 +230,14 @@ def _check_links(containers: list[Doc], request: Doc) -> None:
 
 def _check_volumes(containers: list[Doc], request: Doc) -> None:
     names = [v.get("name") for v in request.get("volumes", ())]
-    if len(set(names)) != len(names):
-        raise client_error("Volume names must be unique.")
+    if not all(names) or len(set(names)) != len(names):
+        raise client_error("Volumes must have names, and those must be unique.")
     for container in containers:
         for mount in container.get("mountPoints", ()):
             if mount.get("sourceVolume") not in names:
                 raise client_error(f"Unknown volume '{mount.get('sourceVolume')}'.")
+            if not mount.get("containerPath"):
+                raise client_error("A mount point must have a containerPath.")
 
 
 def _check_ports(containers: list[Doc], request: Doc) -> None:

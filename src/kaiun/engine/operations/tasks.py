@@ -13,7 +13,8 @@ from kaiun.engine.operations.common import (
     paged,
     shown,
 )
-from kaiun.engine.operations.placing import Order, launch
+from kaiun.engine.operations.placing import Order, check_placement, launch
+from kaiun.engine.operations.taskdef_checks import check_environment
 from kaiun.engine.operations.taskdefs import find_active
 from kaiun.engine.protocol.errors import client_error, invalid_parameter
 from kaiun.engine.store import Doc
@@ -55,6 +56,7 @@ def _order(world: World, params: Params) -> Order:
     service_config.check_network(definition, params)
     overrides = params.get("overrides", {})
     _check_overrides(definition, overrides)
+    check_placement(params)
     members = service_config.launch_members(params)
     strategy = params.get("capacityProviderStrategy")
     tags = check_tags(params.get("tags", []))
@@ -84,6 +86,7 @@ def _check_overrides(definition: Doc, overrides: Doc) -> None:
                 f"Override for container named {override.get('name')} is not a container in the "
                 "TaskDefinition."
             )
+        check_environment(override)
 
 
 def _repeated(world: World, params: Params) -> list[Doc]:

@@ -64,6 +64,7 @@ class Validator:
             return lambda value, _path, _problems: value
         members = {n: self.checker(ref["shape"]) for n, ref in shape["members"].items()}
         required = tuple(shape.get("required", ()))
+        union = shape.get("union", False)
 
         def check(value: Any, path: str, problems: Problems) -> Any:
             if not isinstance(value, dict):
@@ -74,6 +75,8 @@ class Validator:
                 for name in required
                 if value.get(name) is None
             )
+            if union and sum(value.get(name) is not None for name in members) != 1:
+                problems.append(_broken(value, path, "Member must have exactly one of its members"))
             return {
                 name: members[name](item, prefix + name, problems)
                 for name, item in value.items()
