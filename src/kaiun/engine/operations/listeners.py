@@ -137,14 +137,8 @@ def describe_listener_attributes(world: World, params: Params) -> Params:
 @operation("elasticloadbalancing", "ModifyListenerAttributes")
 def modify_listener_attributes(world: World, params: Params) -> Params:
     listener = _find(world, params["ListenerArn"])
-    known = {
-        *ATTRIBUTES,
-        *(
-            a.get("Key", "")
-            for a in params["Attributes"]
-            if a.get("Key", "").startswith("routing.")
-        ),
-    }
+    asked = read_attributes(params)
+    known = {*ATTRIBUTES, *(key for key in asked if key.startswith("routing."))}
     answer = set_attributes(listener, params, known)
     world.listeners.touch(listener["ListenerArn"])
     return answer
