@@ -6,6 +6,7 @@
     │   └── ConfigErrors       2   all the problems of one file, reported at once
     ├── ImageError             2   no image can be had for this revision
     ├── AwsError               2   AWS refused or could not be reached
+    ├── SecretsError           2   a vault file does not open, or is not as it should be
     ├── EngineError            2   the local ECS cannot start, stop or answer
     ├── DeployFailed           3   failed, and the services run what they ran before
     ├── DeployStuck            4   failed, and the services were not (all) put back
@@ -78,6 +79,10 @@ class AwsError(KaiunError):
     ) -> None:
         super().__init__(message, where=where, hint=hint, detail=detail)
         self.code = code
+
+
+class SecretsError(KaiunError):
+    """A vault file does not open, or is not as it should be. Never holds a value."""
 
 
 class EngineError(KaiunError):

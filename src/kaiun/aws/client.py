@@ -8,6 +8,7 @@ from kaiun.aws.caller import Caller, parallel
 from kaiun.aws.ecr import Ecr
 from kaiun.aws.ecs import Ecs
 from kaiun.aws.elb import Elb
+from kaiun.aws.kms import Kms
 from kaiun.aws.logs import Logs
 from kaiun.aws.resolver import Resolver
 from kaiun.aws.s3 import S3
@@ -25,6 +26,7 @@ class Aws:
         self.logs = Logs(caller)
         self.s3 = S3(caller)
         self.ecr = Ecr(caller)
+        self.kms = Kms(caller)
         self.resolver = Resolver(caller)
 
     @property

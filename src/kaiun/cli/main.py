@@ -30,6 +30,7 @@ VERBS = {
     "run": "Run a one-off task, stream its log, return its exit code.",
     "logs": "Show the log of the processes.",
     "scale": "Set how many tasks of a process run.",
+    "secrets": "Vault files: encrypt, decrypt, edit, rotate, check, keygen, diff.",
     "local": "The local ECS of this machine: up, down, status, env, reset.",
 }
 INTERRUPTED = 130

@@ -29,7 +29,7 @@ FORMATS = tuple(KEY_VARIABLES)
 SIMPLE, KMS = "simple", "aws-kms"
 OPTIONS = frozenset({
     "key", "cipher", "digest", "salt", "key_len", "signature_key_len", "use_sign_passphrase",
-    "kdf_hash", "prefix", "suffix", "cryptor", "unwrap",
+    "kdf_hash", "prefix", "suffix", "cryptor", "unwrap", "wrap",
 })  # fmt: skip
 
 
@@ -47,8 +47,7 @@ def open_vault(
     cryptor ("simple" or "aws-kms"). With "aws-kms", `unwrap` is a function that asks KMS to
     decrypt bytes. Of these the format kaiun knows `key`, and the format rails none.
     """
-    if unknown := sorted(set(options) - OPTIONS):
-        raise VaultError(f"no option {unknown[0]!r} of a vault file")
+    options = normal(options)
     if format == "kaiun":
         return _kaiun(data, keys, options)
     if format == "rails":
@@ -60,6 +59,14 @@ def open_vault(
 
         return yamlvault.open_file(data, cryptor(keys, options), yamlvault.Options(options))
     raise VaultError(f"no format {format!r}; one of {', '.join(FORMATS)}")
+
+
+def normal(options: Mapping[str, object]) -> dict[str, object]:
+    """Return the options with their names as here. Raises VaultError for one that is not ours."""
+    found = {name.replace("-", "_"): value for name, value in options.items()}
+    if unknown := sorted(set(found) - OPTIONS):
+        raise VaultError(f"no option {unknown[0]!r} of a vault file")
+    return found
 
 
 def cryptor(keys: Mapping[str, str], options: Mapping[str, object]) -> Cryptor:
@@ -75,7 +82,7 @@ def cryptor(keys: Mapping[str, str], options: Mapping[str, object]) -> Cryptor:
     if name != SIMPLE:
         raise VaultError(f"no cryptor {name!r}; one of {SIMPLE}, {KMS}")
     sign = keys.get(SIGN_PASSPHRASE) or None
-    if options.get("use_sign_passphrase"):
+    if str(options.get("use_sign_passphrase") or "false").lower() not in {"false", "no", "0"}:
         sign = required(keys, SIGN_PASSPHRASE)
     return Simple(required(keys, PASSPHRASE), sign, Settings(options))
 

@@ -98,7 +98,7 @@ class _Loader(Reader, Scanner, Parser):
 
     def get_token(self) -> yaml.Token:
         token: yaml.Token = super().get_token()  # type: ignore[no-untyped-call]
-        self.taken[token.id] = token
+        self.taken[str(getattr(token, "id", ""))] = token
         return token
 
     def scan_block_scalar(self, style: str) -> yaml.ScalarToken:

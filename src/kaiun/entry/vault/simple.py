@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 ROUNDS = 65_536
 SIGNATURE_KEY_LEN = 64
+KEY_LEN_MAX = 1024
 DEFAULT_CIPHER = "aes-256-cbc"
 DEFAULT_DIGEST = "SHA256"
 KDF_HASHES = ("SHA1", "SHA256")  # Rails until 6.1, Rails 7.0 and later
@@ -142,7 +143,7 @@ class Kms:
         unwrap: Callable[[bytes], bytes],
         wrap: Callable[[bytes], bytes] | None = None,
     ) -> None:
-        self._unwrap = unwrap
+        self.unwrap = unwrap
         self._wrap = wrap
 
     def open(self, text: str) -> str:
@@ -154,7 +155,7 @@ class Kms:
         except VaultError:
             raise VaultError(message.NOT_ENCRYPTED) from None
         try:
-            scalars = Document(self._unwrap(sealed).decode("utf-8")).scalars
+            scalars = Document(self.unwrap(sealed).decode("utf-8")).scalars
         except UnicodeDecodeError:
             raise VaultError("the decrypted text is not UTF-8") from None
         if len(scalars) != 1 or scalars[0].path:
@@ -179,6 +180,8 @@ def _text(options: Mapping[str, object], name: str) -> str | None:
 
 def _number(options: Mapping[str, object], name: str) -> int | None:
     value = options.get(name)
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
+    if value is None or (isinstance(value, int) and 0 < value <= KEY_LEN_MAX):
         return value
     raise VaultError(f"{name}: expected a number of bytes, got {value!r}")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Edit = tuple[int, int, str]  # start, end, text
 
-_ANALYSE = LibyamlEmitter(io.StringIO()).analyze_scalar
+_ANALYSE = LibyamlEmitter(io.StringIO(), allow_unicode=True).analyze_scalar
 
 
 def apply(text: str, edits: Iterable[Edit]) -> str:
@@ -121,7 +121,11 @@ def _folded(text: str) -> list[str]:
     for place, line in enumerate(lines):
         shown.append(line)
         following = next((later for later in lines[place + 1 :] if later), "")
-        if line and not line.startswith((" ", "\t")) and place + 1 < len(lines):
-            if not following.startswith((" ", "\t")):
-                shown.append("")
+        is_last = place + 1 == len(lines)
+        if (
+            line
+            and not is_last
+            and not any(one.startswith((" ", "\t")) for one in (line, following))
+        ):
+            shown.append("")
     return shown

@@ -91,7 +91,7 @@ def resembles(text: str) -> bool:
     if text.startswith(PREFIX):
         return True
     head = text[: len(PREFIX)]
-    changed = sum(one != other for one, other in zip(head, PREFIX))  # noqa: B905  (Python 3.9)
+    changed = sum(one != other for one, other in zip(head, PREFIX))
     return len(text) >= _SHORTEST and changed <= 2 and " " not in text
 
 

@@ -90,6 +90,11 @@ def open_value(scalar: Scalar, cryptor: Cryptor, options: Options) -> tuple[str,
         text = cryptor.open(options.inner(scalar.value))
     except VaultError as error:
         raise VaultError(error.message, show(scalar.path)) from None
+    return untagged(text)
+
+
+def untagged(text: str) -> tuple[str, str]:
+    """Return the tag that yaml_vault sees in a decrypted text ("" for none), and the rest."""
     tagged = _TAGGED.match(text)
     return (tagged[1], tagged[2]) if tagged else ("", text)
 
