@@ -17,7 +17,7 @@ _names = itertools.count(1)
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     engine = Engine(tmp_path_factory.mktemp("engine"))
     yield engine
-    engine.stop()
+    engine.shut_down()
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def own_engine(tmp_path: Path) -> Iterator[Engine]:
     """An engine of one test alone."""
     engine = Engine(tmp_path)
     yield engine
-    engine.stop()
+    engine.shut_down()
 
 
 @pytest.fixture

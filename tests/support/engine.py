@@ -17,6 +17,9 @@ from typing import Any, TypeVar
 import boto3
 from botocore.config import Config
 
+from kaiun.local.admin import post
+from kaiun.local.home import read_env
+
 T = TypeVar("T")
 DEADLINE_S = 20.0
 PROGRAM = Path(sys.executable).with_name("kaiun-engine")
@@ -83,7 +86,14 @@ class Engine:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
+    def shut_down(self) -> None:
+        """End the engine and everything that it started, such as the side services."""
+        if self.process.poll() is None:
+            post(read_env(self.home), "/_kaiun/shutdown", DEADLINE_S)
+            self.process.wait(timeout=DEADLINE_S)
+
     def stop(self) -> None:
+        """End the engine alone; what it started stays for the next one."""
         self.process.terminate()
         self.process.wait(timeout=DEADLINE_S)
 
