@@ -65,6 +65,7 @@ def machine(**settings: str) -> Iterator[Machine]:
             yield Machine(root, {**bare.env, **found})
         finally:
             bare.kaiun("local", "reset", "--yes")
+            bare.kaiun("local", "down")
 
 
 def until(what: str, condition: Callable[[], T], timeout_s: float = 60.0) -> T:

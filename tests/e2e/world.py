@@ -222,7 +222,9 @@ class World:
         return found
 
     def down(self) -> None:
-        self.run(KAIUN, "local", "reset", "--yes", cwd=REPOSITORY, timeout=120)
+        """Leave nothing behind: containers, volumes, processes."""
+        for words in (("reset", "--yes"), ("down",)):
+            self.kaiun("local", *words, timeout=120)
 
 
 def _alive(pid: int) -> bool:
