@@ -8,7 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from kaiun.deploy.evidence import Failure, failure_of, proves_bad, stopped_by_itself
+from kaiun.deploy.evidence import (
+    Failure,
+    failure_of,
+    proves_bad,
+    stopped_by_itself,
+    stopped_since,
+)
 from kaiun.deploy.lastwords import last_words
 from kaiun.deploy.logplace import place
 from kaiun.errors import AwsError
@@ -51,11 +57,18 @@ class Examiner:
         )
 
     def failed_tasks(self, progress: Progress) -> tuple[Failure, ...]:
-        """Return the tasks of the deployment that stopped by themselves, first failure first."""
+        """Return the tasks of the deployment that stopped by themselves, first failure first.
+
+        Those that stopped before we began to follow it say nothing about it now.
+        """
         follow = progress.follow
         arns = self.aws.ecs.list_tasks(self.cluster, service=follow.service, status="STOPPED")
         tasks = self.aws.ecs.describe_tasks(self.cluster, arns) if arns else []
-        mine = [t for t in tasks if t.get("startedBy") == follow.deployment]
+        mine = [
+            task
+            for task in tasks
+            if task.get("startedBy") == follow.deployment and stopped_since(task, follow.created_at)
+        ]
         found = [failure_of(follow.service, task) for task in mine if stopped_by_itself(task)]
         return tuple(sorted(found, key=lambda failure: failure.stopped_at))
 

@@ -69,6 +69,12 @@ def stopped_by_itself(task: Task) -> bool:
     return code in OWN_FAULT
 
 
+def stopped_since(task: Task, moment: float) -> bool:
+    """Tell whether a task began to stop at a moment (seconds since the epoch) or later."""
+    at = task.get("stoppingAt") or task.get("stoppedAt")
+    return at is None or at.timestamp() >= moment
+
+
 def failure_of(service: str, task: Task) -> Failure:
     """Return what a stopped task tells, without its log."""
     container = culprit(task)

@@ -10,7 +10,7 @@ created has nothing to go back to: it is scaled to 0, so that it stops failing, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kaiun.aws.client import parallel
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 COUNT_TAG = "kaiun:count"
 STOP_PATIENCE_S = 15.0
 STOP_POLL_S = 0.5
+ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,75 +44,129 @@ def roll_back(
     aws: Aws, config: Config, touched: Sequence[Touched], watch: Watch, listener: Listener
 ) -> Back:
     """Undo everything that was done to services. Errors of AWS are told, not raised."""
-    names = [item.service for item in touched]
-    live = aws.ecs.describe_services(config.cluster, names) if names else {}
-    stuck: dict[str, str] = {}
-    rollouts: list[Progress] = []
-    created = [item for item in touched if item.before is None]
-    updated = [item for item in touched if item.before is not None]
-
-    def undo(item: Touched) -> Callable[[], Progress | AwsError]:
-        return lambda: _undo(aws, config, item, live.get(item.service), watch)
-
-    for item, result in zip(updated, parallel(undo(i) for i in updated), strict=True):
-        if isinstance(result, AwsError):
-            stuck[item.process] = result.message
-        else:
-            rollouts.append(result)
-            listener(Note(f"{item.service} goes back to {_short(result.follow.task_definition)}"))
-    emptied = [item.process for item in created if _empty(aws, config, item, stuck, listener)]
-    ended = watch.follow(rollouts) if rollouts else ()
-    for progress in ended:
-        if progress.verdict is not Verdict.DONE:
-            stuck[progress.follow.process] = progress.cause or "it does not get steady"
-    restored = tuple(p.follow.process for p in ended if p.verdict is Verdict.DONE)
-    return Back(restored, tuple(emptied), stuck)
+    return _Way(aws, config, watch, listener).back(touched)
 
 
-def _undo(
-    aws: Aws, config: Config, item: Touched, live: Service | None, watch: Watch
-) -> Progress | AwsError:
-    """Set the service back, unless ECS itself has done so; return what to follow."""
-    request = going_back(config.cluster, item)
-    if live is not None and _is_back(live, item, request):
-        return begin(follow(config, item.process, live, known=live), live)
-    try:
-        stopped = _stop(aws, config, item, request, watch) if live else None
-        service = stopped or aws.ecs.update_service(request)
-    except AwsError as problem:
-        return problem
-    known = live if stopped else None
-    return begin(follow(config, item.process, service, known=known), service)
+@dataclass(slots=True)
+class _Way:
+    aws: Aws
+    config: Config
+    watch: Watch
+    listener: Listener
+    stuck: dict[str, str] = field(default_factory=dict)
+
+    def back(self, touched: Sequence[Touched]) -> Back:
+        """Undo; a way back that ECS's circuit breaker broke is begun anew.
+
+        What broke it, say a health check that only the bad release passes, is undone by then.
+        """
+        emptied = [i.process for i in touched if i.before is None and self._empty(i)]
+        left = [item for item in touched if item.before is not None]
+        ended: dict[str, Progress] = {}
+        for _ in range(ATTEMPTS):
+            live = self._live(left)
+            left = [item for item in left if not _hopeless(ended.get(item.process), live)]
+            if not left:
+                break
+            ended |= self._attempt(left, live)
+            left = [i for i in left if i.process not in self.stuck and not _done(ended[i.process])]
+        restored = [process for process, progress in ended.items() if _done(progress)]
+        for process, progress in ended.items():
+            if process not in restored:
+                self.stuck[process] = progress.cause or "it does not get steady"
+        return Back(tuple(restored), tuple(emptied), self.stuck)
+
+    def _live(self, items: Sequence[Touched]) -> Mapping[str, Service]:
+        names = [item.service for item in items]
+        return self.aws.ecs.describe_services(self.config.cluster, names) if names else {}
+
+    def _attempt(
+        self, items: Sequence[Touched], live: Mapping[str, Service]
+    ) -> dict[str, Progress]:
+        """Set services back and follow them until all are steady or one fails, by process."""
+
+        def undo(item: Touched) -> Callable[[], Progress | AwsError]:
+            return lambda: self._undo(item, live.get(item.service))
+
+        rollouts: list[Progress] = []
+        for item, result in zip(items, parallel(undo(i) for i in items), strict=True):
+            if isinstance(result, AwsError):
+                self.stuck[item.process] = result.message
+            else:
+                rollouts.append(result)
+                name = _short(result.follow.task_definition)
+                self.listener(Note(f"{item.service} goes back to {name}"))
+        return {p.follow.process: p for p in self.watch.follow(rollouts)} if rollouts else {}
+
+    def _undo(self, item: Touched, live: Service | None) -> Progress | AwsError:
+        """Set the service back, unless ECS itself has done so; return what to follow."""
+        request = going_back(self.config.cluster, item)
+        if live is not None and _is_back(live, item, request):
+            return begin(follow(self.config, item.process, live, known=live), live)
+        try:
+            stopped = self._stop(item, request) if live else None
+            if live and primary(live).get("rolloutState") == "FAILED":
+                request["forceNewDeployment"] = True
+            service = stopped or self.aws.ecs.update_service(request)
+        except AwsError as problem:
+            return problem
+        known = live if stopped else None
+        return begin(follow(self.config, item.process, service, known=known), service)
+
+    def _stop(self, item: Touched, request: Mapping[str, object]) -> Service | None:
+        """Stop our deployment so that ECS rolls it back; None where that is not the way."""
+        if not _only_code(item):
+            return None
+        cluster, ecs = self.config.cluster, self.aws.ecs
+        try:
+            under_way = ecs.list_service_deployments(
+                cluster, item.service, ["PENDING", "IN_PROGRESS"]
+            )
+            if len(under_way) != 1:
+                return None
+            ecs.stop_service_deployment(under_way[0]["serviceDeploymentArn"])
+        except AwsError:
+            return None
+        end = self.watch.clock() + STOP_PATIENCE_S
+        while self.watch.clock() < end:
+            live = ecs.describe_services(cluster, [item.service]).get(item.service)
+            if live is not None and _is_back(live, item, request):
+                return live
+            self.watch.sleep(STOP_POLL_S)
+        return None
+
+    def _empty(self, item: Touched) -> bool:
+        request = {"cluster": self.config.cluster, "service": item.service, "desiredCount": 0}
+        try:
+            service = self.aws.ecs.update_service(request)
+            self.aws.ecs.tag(service["serviceArn"], {COUNT_TAG: "0"})
+        except AwsError as problem:
+            self.stuck[item.process] = problem.message
+            return False
+        told = f"{item.service} is new, nothing to go back to: scaled to 0"
+        self.listener(Note(told, warning=True))
+        return True
+
+
+def _done(progress: Progress) -> bool:
+    return progress.verdict is Verdict.DONE
+
+
+def _hopeless(progress: Progress | None, live: Mapping[str, Service]) -> bool:
+    """Tell whether another attempt is useless: somebody else deploys, or ECS has not given up."""
+    if progress is None or not progress.over:
+        return False
+    now = primary(live.get(progress.follow.service, {}))
+    ours = now.get("id") == progress.follow.deployment
+    waits = ours and now.get("rolloutState") != "FAILED"
+    return progress.verdict is Verdict.SUPERSEDED or waits
 
 
 def _is_back(live: Service, item: Touched, request: Mapping[str, object]) -> bool:
     now = primary(live)
     ours = primary(item.after).get("id")
-    return now.get("id") != ours and now.get("taskDefinition") == request["taskDefinition"]
-
-
-def _stop(
-    aws: Aws, config: Config, item: Touched, request: Mapping[str, object], watch: Watch
-) -> Service | None:
-    """Stop our deployment so that ECS rolls it back; None where that is not the way."""
-    if not _only_code(item):
-        return None
-    try:
-        under_way = aws.ecs.list_service_deployments(
-            config.cluster, item.service, ["PENDING", "IN_PROGRESS"]
-        )
-        if len(under_way) != 1:
-            return None
-        aws.ecs.stop_service_deployment(under_way[0]["serviceDeploymentArn"])
-    except AwsError:
-        return None
-    end = watch.clock() + STOP_PATIENCE_S
-    while watch.clock() < end:
-        live = aws.ecs.describe_services(config.cluster, [item.service]).get(item.service)
-        if live is not None and _is_back(live, item, request):
-            return live
-        watch.sleep(STOP_POLL_S)
-    return None
+    back = now.get("id") != ours and now.get("taskDefinition") == request["taskDefinition"]
+    return back and now.get("rolloutState") != "FAILED"
 
 
 def _only_code(item: Touched) -> bool:
@@ -119,20 +174,6 @@ def _only_code(item: Touched) -> bool:
     before = primary(item.before or {})
     changed = set(item.request) - {"cluster", "service", "taskDefinition"}
     return not changed and before.get("rolloutState", "COMPLETED") == "COMPLETED"
-
-
-def _empty(
-    aws: Aws, config: Config, item: Touched, stuck: dict[str, str], listener: Listener
-) -> bool:
-    request = {"cluster": config.cluster, "service": item.service, "desiredCount": 0}
-    try:
-        service = aws.ecs.update_service(request)
-        aws.ecs.tag(service["serviceArn"], {COUNT_TAG: "0"})
-    except AwsError as problem:
-        stuck[item.process] = problem.message
-        return False
-    listener(Note(f"{item.service} is new, nothing to go back to: scaled to 0", warning=True))
-    return True
 
 
 def _short(arn: str) -> str:

@@ -91,15 +91,15 @@ class Outfit:
     async def probe(self, target: Doc, group: Doc) -> Check:
         """Check the health of one target."""
         if self._is_null:
-            return self._imagined(target)
+            return self._imagined(target, group)
         return await _ask(target, group)
 
-    def _imagined(self, target: Doc) -> Check:
+    def _imagined(self, target: Doc, group: Doc) -> Check:
         from kaiun.engine.runtime.null import NullRuntime
 
         runtime, task = self.runtime, target["task"]
         assert isinstance(runtime, NullRuntime)  # noqa: S101  (see load)
-        if task is None or runtime.is_target_healthy(task):
+        if task is None or runtime.is_target_healthy(task, group.get("HealthCheckPath", "")):
             return Check(ok=True)
         return Check(ok=False, reason=FAILED_CHECKS, description=DESCRIPTIONS[FAILED_CHECKS])
 

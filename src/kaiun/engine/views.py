@@ -163,7 +163,10 @@ def _show_service_deployments(
     ]
 
 
-def _rollback_progress(doc: Doc, primary: Deployment) -> tuple[str, str]:
+def rollback_progress(doc: Doc, primary: Deployment) -> tuple[str, str]:
+    """Return the status of a service deployment that was being rolled back, and why."""
+    if primary.rolled_back_to and primary.rollout_state is RolloutState.FAILED:
+        return "ROLLBACK_FAILED", primary.rollout_state_reason
     if primary.rolled_back_to:
         return "ROLLBACK_IN_PROGRESS", doc.get("statusReason", "")
     if primary.rollout_state is RolloutState.COMPLETED:
@@ -175,7 +178,7 @@ def _progress(deployment: Deployment | None, doc: Doc, state: ServiceState) -> t
     """Return the status of a service deployment, and why."""
     primary = state.primary
     if doc["status"] in ("ROLLBACK_IN_PROGRESS", "ROLLBACK_REQUESTED"):
-        return _rollback_progress(doc, primary)
+        return rollback_progress(doc, primary)
     if deployment is not None and deployment.rollout_state is RolloutState.FAILED:
         if primary.rolled_back_to:
             return "ROLLBACK_IN_PROGRESS", deployment.rollout_state_reason

@@ -207,3 +207,24 @@ def test_a_deployment_can_be_failed_by_request() -> None:
     rolled.run(60)
     assert rolled.service.primary.id == "ecs-svc/1"
     assert not rolled.live("v2")
+
+
+def test_a_rollback_that_fails_too_stalls_and_another_deployment_gets_it_out() -> None:
+    """A health check that no task passes any more breaks the way back as well."""
+    rolled = world(ILL)
+    rolled.behaviours["v1"] = ILL
+    rolled.sick |= set(rolled.tasks)
+    rolled.run(120)
+    primary = rolled.service.primary
+    assert (primary.id, primary.rollout_state) == ("ecs-svc/1", RolloutState.FAILED)
+    assert rolled.lower <= len(rolled.live()) <= rolled.upper
+    before = set(rolled.tasks)
+    assert set(rolled.run(120).tasks) == before
+
+    rolled.behaviours["v1"] = GOOD
+    rolled.sick.clear()
+    again = rolled.deploy("v1")
+    rolled.run(60)
+    primary = rolled.service.primary
+    assert (primary.id, primary.rollout_state) == (again, RolloutState.COMPLETED)
+    assert len(rolled.healthy()) == len(rolled.live()) == 2

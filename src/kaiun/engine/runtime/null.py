@@ -10,6 +10,7 @@ Docker labels of a container say how it behaves (times in ms, all optional):
     kaiun.null.health        HEALTHY | UNHEALTHY, of the healthCheck (HEALTHY)
     kaiun.null.health_ms     how long until that is known (0)
     kaiun.null.target        healthy | unhealthy, to target groups (healthy)
+    kaiun.null.path          the only path that answers their health checks (any does)
     kaiun.null.stop_ms       how long it takes to end after SIGTERM (0)
     kaiun.null.stop_exit     exit code after SIGTERM (143)
     kaiun.null.log           a line that it writes when it starts
@@ -200,11 +201,13 @@ class NullRuntime:
             timer.cancel()
         self._db.close()
 
-    def is_target_healthy(self, task_id: str) -> bool:
-        """Return what a health check of a target group would find."""
+    def is_target_healthy(self, task_id: str, path: str) -> bool:
+        """Return what a target group's health check of this path would find."""
         rows = [row for (owner, _), row in self._rows.items() if owner == task_id]
         up = bool(rows) and all(row["finished"] is None for row in rows)
-        return up and all(r["labels"].get("kaiun.null.target") != "unhealthy" for r in rows)
+        labels = [row["labels"] for row in rows]
+        answers = all(own.get("kaiun.null.path", path) == path for own in labels)
+        return up and answers and all(own.get("kaiun.null.target") != "unhealthy" for own in labels)
 
     def _save(self, row: Row) -> None:
         self._rows[row["task"], row["name"]] = row
