@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from kaiun.entry.vault import VaultError, kaiunvault
 from kaiun.entry.vault.document import BLOCK_STYLES
-from kaiun.entry.vault.keypath import protects, show
+from kaiun.entry.vault.keypath import patterns, protects, show
 from kaiun.entry.vault.token import Keys, Place, resembles
 from kaiun.secrets import values
 from kaiun.secrets.vault import Problem, Vault
@@ -22,9 +22,9 @@ SECOND_TIME = "is encrypted already; change it with `kaiun secrets edit`"
 class KaiunVault:
     """Values are tokens. Without key paths: encrypt all, open all tokens there are."""
 
-    def __init__(self, keys: Keys, patterns: tuple[Pattern, ...] = ()) -> None:
+    def __init__(self, keys: Keys, chosen: tuple[Pattern, ...] = ()) -> None:
         self.keys = keys
-        self._patterns = patterns
+        self._patterns = chosen
 
     def decrypt(self, data: bytes) -> bytes:
         return kaiunvault.open_file(data, self.keys, self._patterns)
@@ -34,7 +34,7 @@ class KaiunVault:
 
     def encrypt(self, data: bytes) -> bytes:
         document = values.read(data)
-        protected = values.chosen_by(self._patterns, document)
+        protected = values.chosen_by(self._patterns or patterns("$"), document)
         chosen = [scalar for scalar in document.scalars if protected(scalar)]
         for scalar in chosen:
             if resembles(scalar.value):

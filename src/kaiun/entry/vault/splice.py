@@ -34,8 +34,8 @@ def replace(text: str, scalar: Scalar, value: str) -> list[Edit]:
     if value == "" and scalar.style == "":
         return [_nothing(text, scalar)]
     if scalar.start == scalar.end:
-        return [(scalar.start, scalar.end, " " + written(value, ""))]
-    return [(scalar.start, scalar.end, written(value, scalar.style))]
+        return [(scalar.start, scalar.end, " " + written(value, "", in_flow=scalar.in_flow))]
+    return [(scalar.start, scalar.end, written(value, scalar.style, in_flow=scalar.in_flow))]
 
 
 def retag(text: str, scalar: Scalar, tag: str) -> list[Edit]:
@@ -47,26 +47,28 @@ def retag(text: str, scalar: Scalar, tag: str) -> list[Edit]:
     return [(scalar.start, scalar.start, tag + " ")] if tag else []
 
 
-def written(value: str, style: str) -> str:
+def written(value: str, style: str, *, in_flow: bool = True) -> str:
     """Return a value on one line: plain or single-quoted if asked for and possible."""
     analysis = _ANALYSE(value)
     one_line = not analysis.multiline and value != ""
     astral = all(char == "\t" or escaped(char) == char or char > "\uffff" or char in '"\\'
                  for char in value)  # fmt: skip
-    if style == "" and one_line and (analysis.allow_flow_plain or _plain(value)):
+    if style == "" and one_line and _plain(value, in_flow=in_flow):
         return value
     if style == "'" and astral and not analysis.multiline:
         return "'" + value.replace("'", "''") + "'"
     return '"' + "".join(map(_escaped, value)) + '"'
 
 
-def _plain(value: str) -> bool:
-    """Return whether a value with characters beyond U+FFFF can be plain."""
-    return bool(_ANALYSE("".join(map(_tame, value))).allow_flow_plain)
+def _plain(value: str, *, in_flow: bool) -> bool:
+    """Return whether a value can be plain; libyaml would quote characters beyond U+FFFF."""
+    analysis = _ANALYSE("".join(map(_tame, value)))
+    return bool(analysis.allow_flow_plain if in_flow else analysis.allow_block_plain)
 
 
 def _tame(char: str) -> str:
-    return "x" if char > "\uffff" else char
+    """Return a character for a tab and for those beyond U+FFFF that libyaml would not escape."""
+    return "x" if char > "\uffff" or char == "\t" else char
 
 
 def _escaped(char: str) -> str:
@@ -99,8 +101,8 @@ def _replace_block(text: str, scalar: Scalar, value: str) -> list[Edit]:
 
 def _body(scalar: Scalar, value: str, indent: int, newline: str) -> tuple[str, str] | None:
     """Return header hints and lines of a block scalar; None where it must be quoted."""
-    analysis = _ANALYSE(value.replace("\t", " x "))
-    if not value.strip("\n") or not (analysis.allow_block or _plain(value.replace("\n", " "))):
+    analysis = _ANALYSE("".join(map(_tame, value)))
+    if not value.strip("\n") or not analysis.allow_block:
         return None
     text = value.rstrip("\n")
     breaks = len(value) - len(text)
