@@ -31,6 +31,7 @@ VERBS = {
     "logs": "Show the log of the processes.",
     "scale": "Set how many tasks of a process run.",
     "secrets": "Vault files: encrypt, decrypt, edit, rotate, check, keygen, diff.",
+    "start": "Explain what happens in a container before its process.",
     "local": "The local ECS of this machine: up, down, status, env, reset.",
 }
 INTERRUPTED = 130

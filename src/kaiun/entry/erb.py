@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kaiun.entry.steps import Context
     from kaiun.entry.templates import Page
 
-FAST = ("ruby", "--disable=gems,did_you_mean,error_highlight,syntax_suggest")
+FAST = ("ruby", "--disable=gems")
 WITH_GEMS = ("ruby",)
 NEEDS_GEMS = 75
 PROGRAM = r"""

@@ -3,7 +3,8 @@
 When one ends, whatever its code, the others are told to end: the last started first, each by its
 own signal to its whole process group, the next one when it has gone. What is left when the time
 (`stop_timeout` less a margin) is over is killed. The container's exit code is that of the first
-that failed by itself; when all was asked for by a signal to us, that of the main process.
+that failed by itself; when all was asked for by a signal to us, that of the main process. Signals
+that end nothing (SIGUSR1, …) go to the main process.
 
 It runs in a fresh interpreter (main._become): nothing of the steps, no key stays in memory.
 """
@@ -109,8 +110,7 @@ def _watch(crew: list[Member]) -> int:
         if number in signals.ENDING:
             return int(number)
         if number in FORWARDED:
-            for member in crew:
-                member.tell(number)
+            crew[0].tell(number)
         elif _reap(crew):
             return -1
 

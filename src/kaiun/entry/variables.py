@@ -5,10 +5,6 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
 
 
@@ -70,25 +66,6 @@ def expand(text: str, variables: Variables) -> str:
         at = end + 1
     parts.append(text[at:])
     return "".join(parts)
-
-
-def names_in(text: str) -> Iterator[str]:
-    """Yield the names that a text asks for, those inside of defaults too. Raises Missing."""
-    seen = Variables({}, set())
-    expand(text, _Every(seen))
-    yield from sorted(seen.used)
-
-
-class _Every(Variables):
-    """Has no value at all, and complains of none."""
-
-    def __init__(self, seen: Variables) -> None:
-        super().__init__({}, set())
-        self.seen = seen
-
-    def get(self, name: str) -> str | None:
-        self.seen.used.add(name)
-        return ""
 
 
 def _closing(text: str, begin: int) -> int:

@@ -1,6 +1,6 @@
-"""Make the zipapp inside the image, by the image's own Python: `assemble.py SOURCE TARGET`.
+"""Make /opt/kaiun inside the image, by the image's own Python: `assemble.py make SETUP TARGET`.
 
-Everything is compiled by the very Python that will run it and stored without compression, so that
+The zipapp is compiled by the very Python that will run it and stored without compression, so that
 a start neither compiles nor inflates. Runs on Python 3.9 without `zipfile`, which python3-minimal
 lacks: a stored archive is 30 lines.
 """
@@ -17,6 +17,7 @@ import zlib
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import Any
 
 UNCHECKED_HASH = 1  # PEP 552: never compared with a source
 LOADER = """#!{python} -IS
@@ -88,16 +89,103 @@ def site() -> list[str]:
     return [found] if found else []
 
 
-def main(source: str, target: str) -> None:
-    """Write entry.pyz and the program that runs it."""
+def read(path: str) -> dict[str, Any]:
+    """Return a JSON file of kaiun's: Python's grammar of literals plus three names."""
+    with open(path, encoding="utf-8") as file:
+        names = {"__builtins__": {}, "true": True, "false": False, "null": None}
+        document: dict[str, Any] = eval(file.read(), names)  # noqa: S307
+    return document
+
+
+def check(setup: str) -> bool:
+    """Return whether this Python will do."""
+    wanted = read(os.path.join(setup, "arrangement.json"))
+    try:
+        exec(wanted["imports"], {})  # noqa: S102
+    except ImportError:
+        return False
+    return sys.version_info >= (3, 9) and (not wanted["cryptography"] or bool(site()))
+
+
+def make(setup: str, target: str) -> None:
+    """Fill /opt/kaiun, keep originals aside, put links where files will be written."""
+    os.makedirs(target, exist_ok=True)
     path = os.path.join(target, "entry.pyz")
-    with open(path, "wb") as file:
-        file.write(archive(members(source)))
+    write(path, archive(members(os.path.join(setup, "source"))))
     program = os.path.join(target, "entry")
-    with open(program, "w") as file:
-        file.write(LOADER.format(python=sys.executable, archive=path, site=site()))
+    write(program, LOADER.format(python=sys.executable, archive=path, site=site()).encode())
     os.chmod(program, 0o755)
+    for name in ("start.json", "REVISION"):
+        with open(os.path.join(setup, name), "rb") as file:
+            write(os.path.join(target, name), file.read())
+    arrange(read(os.path.join(setup, "arrangement.json")), target)
+
+
+def arrange(wanted: dict[str, Any], target: str) -> None:
+    """Check that sources are there, keep originals, make links."""
+    os.chdir(wanted["workdir"] or "/")
+    absent = [path for path in wanted["sources"] if not os.path.isfile(path)]
+    if absent:
+        sys.exit(f"kaiun.yml: start: the image has no {', '.join(absent)}")
+    for path in wanted["originals"]:
+        keep(path, target + "/files" + os.path.abspath(path))
+    owner = ids(wanted["user"])
+    for path, directory in wanted["links"].items():
+        link(os.path.abspath(path), directory, owner)
+
+
+def keep(path: str, aside: str) -> None:
+    """Copy a file with its mode and owner."""
+    with open(path, "rb") as file:
+        data = file.read()
+    os.makedirs(os.path.dirname(aside), exist_ok=True)
+    write(aside, data)
+    before = os.stat(path)
+    os.chown(aside, before.st_uid, before.st_gid)
+    os.chmod(aside, before.st_mode & 0o7777)
+
+
+def link(path: str, directory: str, owner: tuple[int, int]) -> None:
+    """Make the path a link into the directory; what was there moves to where the link leads."""
+    place = directory + path
+    folder = os.path.dirname(place)
+    os.makedirs(folder, exist_ok=True)
+    while len(folder) >= len(directory):
+        os.chown(folder, *owner)
+        folder = os.path.dirname(folder)
+    if os.path.islink(path) and os.readlink(path) == place:
+        return
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    if os.path.exists(path):
+        keep(path, place)
+        os.unlink(path)
+    os.symlink(place, path)
+
+
+def ids(user: str) -> tuple[int, int]:
+    """Return uid and gid of the image's USER: a name or a number, with or without a group."""
+    import grp
+    import pwd
+
+    name, _, group = user.partition(":")
+    try:
+        entry = pwd.getpwuid(int(name)) if name.isdigit() else pwd.getpwnam(name or "root")
+        uid, gid = entry.pw_uid, entry.pw_gid
+    except KeyError:
+        uid, gid = (int(name), 0) if name.isdigit() else (0, 0)
+    if group:
+        gid = int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
+    return uid, gid
+
+
+def write(path: str, data: bytes) -> None:
+    """Write a file that all may read."""
+    with open(path, "wb") as file:
+        file.write(data)
+    os.chmod(path, 0o644)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if sys.argv[1] == "check":
+        sys.exit(not check(sys.argv[2]))
+    make(*sys.argv[2:])
