@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import time
 from typing import TYPE_CHECKING
 
+from kaiun.deploy.eventlog import plain
 from kaiun.deploy.events import (
     Did,
     Note,
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from kaiun.deploy.rollout import Progress
 
 WIDE = 40
-TARGET_GROUP = re.compile(r"\(target-group arn:\S+?targetgroup/([^/)]+)/[0-9a-f]+\)")
-TASK = re.compile(r"\(task ([0-9a-f]{8})[0-9a-f]{24}\)")
 
 
 class Rolling:
@@ -148,6 +146,4 @@ def _counts(p: Progress) -> str:
 
 def _unprefixed(message: str) -> str:
     """Shorten an event of ECS: "(service web) registered … in (target-group ARN)"."""
-    text = message.removeprefix("(service ").replace(")", "", 1)
-    text = TARGET_GROUP.sub(r"(target-group \1)", text)
-    return TASK.sub(r"(task \1)", text)
+    return plain(message.removeprefix("(service ").replace(")", "", 1))

@@ -25,6 +25,8 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
+from kaiun.deploy.eventlog import plain
+
 if TYPE_CHECKING:
     from kaiun.aws.types import Task, TaskContainer
 
@@ -85,7 +87,7 @@ def failure_of(service: str, task: Task) -> Failure:
         task["taskArn"].rpartition("/")[2],
         (container or {}).get("name", ""),
         (container or {}).get("exitCode"),
-        " · ".join(dict.fromkeys(filter(None, reasons))),
+        plain(" · ".join(dict.fromkeys(filter(None, reasons)))),
         task.get("stopCode", ""),
         stopped_at.timestamp() if stopped_at else 0.0,
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from kaiun.deploy.diagnose import Examiner, evidence_lines
 from kaiun.deploy.events import Note
+from kaiun.deploy.evidence import HEALTH
 from kaiun.errors import AwsError, DeployFailed, DeployStuck, Interrupted, KaiunError
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ def why(bad: Sequence[Progress], examiner: Examiner) -> DeployFailed:
             message = f"service {progress.follow.service}: {worst.sentence()}"
         if progress.cause:
             detail.append(f"{progress.follow.service}: {progress.cause}")
+        if any(HEALTH.search(failure.reason) for failure in failures) and progress.complaint:
+            detail.append(progress.complaint)
         detail += evidence_lines(failures)
     message = message or f"service {first.follow.service}: {first.cause}"
     return DeployFailed(message, where=first.follow.deployment, detail=detail)

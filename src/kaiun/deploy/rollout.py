@@ -10,28 +10,16 @@ has started a newer deployment.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import ceil
 from typing import TYPE_CHECKING
 
+from kaiun.deploy import eventlog
+
 if TYPE_CHECKING:
     from kaiun.aws.types import Deployment, Event, Service
-
-STARTED = re.compile(r"has started (\d+) tasks")
-RETIRED = re.compile(
-    r"has begun draining connections on (\d+) tasks|has stopped (\d+) running tasks"
-)
-COMPLETED = re.compile(r"\(deployment ecs-svc/[^)]+\) deployment completed")
-BLOCKED = "unable to stop or start tasks during a deployment"
-TROUBLE = re.compile(
-    r"is unhealthy in|health checks|unable to place|unable to consistently start|deployment failed"
-    r"|unable to pull|failed to start|unable to register"
-)
-ROLLING_BACK = re.compile(r"rolling back", re.IGNORECASE)
-
 
 CONSISTENT_S = 30.0  # reads that young may not know yet what was just written
 
@@ -58,15 +46,6 @@ class Follow:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """One service event that had not been seen before."""
-
-    at: float
-    message: str
-    trouble: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Progress:
     """Where a rollout stands. `healthy` counts the new tasks that are proven to serve.
 
@@ -83,8 +62,9 @@ class Progress:
     new: int = 0
     pending: int = 0
     healthy: int = 0
-    new_events: tuple[Seen, ...] = ()
+    new_events: tuple[eventlog.Seen, ...] = ()
     last_event: str = ""
+    complaint: str = ""  # why a task is unhealthy, as ECS last said
     suspicion: int = 0
     changed_at: float = 0.0  # when a count or the verdict last changed
     running_at: float | None = None  # since when all new tasks run
@@ -102,7 +82,7 @@ class Progress:
 
 def begin(follow: Follow, service: Service) -> Progress:
     """Return the progress that the answer of CreateService or UpdateService itself shows."""
-    boot_s, retire_s = past(service.get("events", []), follow.created_at)
+    boot_s, retire_s = eventlog.past(service.get("events", []), follow.created_at)
     others = [d for d in service.get("deployments", []) if d.get("id") != follow.deployment]
     first = Progress(
         follow,
@@ -122,8 +102,8 @@ def advance(before: Progress, service: Service | None, now: float) -> Progress:
         return replace(before, verdict=Verdict.FAILED, cause="the service was deleted")
     if _stale(before.follow, service, now):
         return replace(before, new_events=())
-    events = _since(service.get("events", []), before.follow.created_at)
-    fresh = [event for event in events if _id(event) not in before.seen]
+    events = eventlog.since(service.get("events", []), before.follow.created_at)
+    fresh = [event for event in events if eventlog.ident(event) not in before.seen]
     counted = _counted(before, service, events, now)
     most = max(counted.desired, before.desired)
     counted = replace(counted, known_failures=_failures(before.follow, service, events, most))
@@ -133,9 +113,10 @@ def advance(before: Progress, service: Service | None, now: float) -> Progress:
         verdict=verdict,
         cause=cause,
         rolled_back_by_ecs=by_ecs,
-        new_events=tuple(_seen(event) for event in fresh),
+        new_events=tuple(eventlog.seen(event) for event in fresh),
         last_event=fresh[-1].get("message", "") if fresh else before.last_event,
-        seen=before.seen | {_id(event) for event in fresh},
+        complaint=eventlog.complaint(fresh) or before.complaint,
+        seen=before.seen | {eventlog.ident(event) for event in fresh},
         suspicion=before.suspicion + _suspicious(before, counted, fresh),
     )
     moved = _shape(progress) != _shape(before)
@@ -146,29 +127,10 @@ def _stale(follow: Follow, service: Service, now: float) -> bool:
     """Tell whether the answer is older than our deployment: ECS is eventually consistent."""
     if now - follow.created_at > CONSISTENT_S or _mine(follow, service) is not None:
         return False
-    newest = max((_at(event) for event in service.get("events", [])), default=0.0)
+    newest = max((eventlog.at(event) for event in service.get("events", [])), default=0.0)
     made = (d.get("createdAt") for d in service.get("deployments", []))
     times = [newest, *(at.timestamp() for at in made if at is not None)]
     return max(times) < follow.created_at
-
-
-def past(events: Sequence[Event], until: float) -> tuple[float | None, float | None]:
-    """Return how long the last completed rollout before `until` took, from the service's events:
-    seconds from its first started task until old tasks were retired, and from then to its end;
-    without old tasks: until its end, and None."""
-    earlier = sorted((e for e in events if _at(e) < until), key=_at)
-    ends = [i for i, e in enumerate(earlier) if COMPLETED.search(e.get("message", ""))]
-    if not ends:
-        return None, None
-    end = ends[-1]
-    rollout = earlier[ends[-2] + 1 : end + 1] if len(ends) > 1 else earlier[: end + 1]
-    started = [_at(e) for e in rollout if STARTED.search(e.get("message", ""))]
-    retired = [_at(e) for e in rollout if RETIRED.search(e.get("message", ""))]
-    if not started:
-        return None, None
-    if not retired or retired[-1] < started[0]:
-        return _at(earlier[end]) - started[0], None
-    return retired[0] - started[0], _at(earlier[end]) - retired[-1]
 
 
 def _counted(before: Progress, service: Service, events: Sequence[Event], now: float) -> Progress:
@@ -180,7 +142,7 @@ def _counted(before: Progress, service: Service, events: Sequence[Event], now: f
     pending = mine.get("pendingCount", 0)
     old = sum(_running(d) for d in others)
     all_run = new >= desired and pending == 0
-    retired = [_at(e) for e in events if RETIRED.search(e.get("message", ""))]
+    retired = [eventlog.at(e) for e in events if eventlog.RETIRED.search(e.get("message", ""))]
     progress = replace(
         before,
         desired=desired,
@@ -214,11 +176,11 @@ def _judge(
         (d for d in service.get("deployments", []) if d.get("status") == "PRIMARY"), None
     )
     if mine is not None and mine.get("rolloutState") == "FAILED":
-        by_ecs = primary is not mine or bool(ROLLING_BACK.search(_reason(mine)))
+        by_ecs = primary is not mine or bool(eventlog.ROLLING_BACK.search(_reason(mine)))
         return Verdict.FAILED, _reason(mine) or "ECS gave the deployment up", by_ecs
     if mine is None or primary is not mine:
         return _replaced(progress.follow, mine, primary, events)
-    blocked = next((e for e in events if BLOCKED in e.get("message", "")), None)
+    blocked = next((e for e in events if eventlog.BLOCKED in e.get("message", "")), None)
     if blocked is not None and mine.get("rolloutState") == "IN_PROGRESS":
         return Verdict.FAILED, blocked.get("message", ""), False
     if mine.get("rolloutState", "COMPLETED") != "COMPLETED" or progress.old or progress.pending:
@@ -236,7 +198,7 @@ def _replaced(
         for e in events
         if f"{follow.deployment}) deployment failed" in e.get("message", "")
     ]
-    back = [r for r in (_reason(mine), _reason(primary)) if ROLLING_BACK.search(r)]
+    back = [r for r in (_reason(mine), _reason(primary)) if eventlog.ROLLING_BACK.search(r)]
     if failed or back:
         return Verdict.FAILED, (failed + back)[0], True
     other = primary.get("id", "?") if primary else "none"
@@ -249,12 +211,12 @@ def _failures(follow: Follow, service: Service, events: Sequence[Event], desired
     ECS counts a task that crashes after it was RUNNING not always as failed: hence the starts.
     """
     mine = _mine(follow, service) or {}
-    return mine.get("failedTasks", 0) + max(0, _total(STARTED, events) - desired)
+    return mine.get("failedTasks", 0) + max(0, eventlog.total(eventlog.STARTED, events) - desired)
 
 
 def _suspicious(before: Progress, after: Progress, fresh: Sequence[Event]) -> bool:
     fewer = after.new < before.new and after.desired >= before.desired
-    bad_news = any(TROUBLE.search(event.get("message", "")) for event in fresh)
+    bad_news = any(eventlog.TROUBLE.search(event.get("message", "")) for event in fresh)
     return after.known_failures > before.known_failures or fewer or bad_news
 
 
@@ -264,23 +226,9 @@ def _mine(follow: Follow, service: Service) -> Deployment | None:
     )
 
 
-def _since(events: Sequence[Event], start: float) -> list[Event]:
-    return sorted((event for event in events if _at(event) >= start), key=_at)
-
-
-def _total(pattern: re.Pattern[str], events: Sequence[Event]) -> int:
-    found = (pattern.search(event.get("message", "")) for event in events)
-    return sum(int(next(filter(None, match.groups()))) for match in found if match)
-
-
 def _shape(progress: Progress) -> tuple[object, ...]:
     p = progress
     return p.verdict, p.desired, p.old, p.new, p.pending, p.healthy
-
-
-def _seen(event: Event) -> Seen:
-    message = event.get("message", "")
-    return Seen(_at(event), message, bool(TROUBLE.search(message)))
 
 
 def _running(deployment: Deployment) -> int:
@@ -289,11 +237,3 @@ def _running(deployment: Deployment) -> int:
 
 def _reason(deployment: Deployment | None) -> str:
     return deployment.get("rolloutStateReason", "") if deployment else ""
-
-
-def _at(event: Event) -> float:
-    return event["createdAt"].timestamp()
-
-
-def _id(event: Event) -> str:
-    return event.get("id", "") or f"{_at(event)} {event.get('message')}"

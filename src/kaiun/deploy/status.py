@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kaiun.aws.client import parallel
+from kaiun.deploy.eventlog import ROLLING_BACK
 from kaiun.deploy.logplace import containers
-from kaiun.deploy.rollout import ROLLING_BACK
 from kaiun.deploy.snapshot import NO_CLUSTER
 from kaiun.deploy.touch import primary
 from kaiun.errors import AwsError

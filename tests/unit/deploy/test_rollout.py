@@ -15,7 +15,8 @@ from support.ecs_story import (
     service,
 )
 
-from kaiun.deploy.rollout import Progress, Verdict, advance, begin, past
+from kaiun.deploy.eventlog import past
+from kaiun.deploy.rollout import Progress, Verdict, advance, begin
 
 
 def play(story: Story, until: float, step: float = 0.5) -> Progress:
