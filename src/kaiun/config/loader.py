@@ -142,7 +142,8 @@ def chosen(tree: Node, name: str, loading: Loading) -> Config | None:
     if config is None:
         return None
     bare = moved(node, {key: each for key, each in node.items.items() if key != START})
-    update = {"unresolved": unresolved(bare), "sensitive": lookups[0].secrets()}
+    secrets, file = lookups[0].secrets(), loading.file.name
+    update = {"unresolved": unresolved(bare), "sensitive": secrets, "file": file}
     return config.model_copy(update=update)
 
 

@@ -199,6 +199,7 @@ class Config(Settings):
     environment: str
     is_local: bool
     root: Path
+    file: str = "kaiun.yml"
     unresolved: tuple[str, ...] = ()
     sensitive: frozenset[str] = Field(default=frozenset(), exclude=True, repr=False)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import posixpath
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kaiun.config.loader import every
 from kaiun.errors import ImageError
 from kaiun.image import client as clients
-from kaiun.image import context, lock, reference, source
+from kaiun.image import context, git, layer, lock, probe, reference, source
+from kaiun.image import revision as revisions
 from kaiun.image.build import Recipe, build
 from kaiun.image.credentials import anonymous, docker_config, first_of
 from kaiun.image.events import BuildEvent, silent
@@ -20,6 +23,10 @@ from kaiun.image.transport import Transport
 from kaiun.local.home import state_home
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kaiun.config.schema import Config
+    from kaiun.image.client import Client
     from kaiun.image.credentials import CredentialSource
     from kaiun.image.events import Progress
     from kaiun.image.reference import Reference
@@ -141,11 +148,41 @@ def _make(job: _Job, *, no_cache: bool) -> tuple[str, bool]:
             job.tell(BuildEvent("note", "output", line=warning))
         with context.unpacked(job.place, stop) as directory:
             recipe = _recipe(job, directory, dockerfile, no_cache=no_cache)
-            build(client, recipe, progress=job.tell, stop=stop)
+            _build(client, recipe, job)
         credentials = job.workshop.injected(job.target.registry)
         return push(
             client, job.target, job.registry, credentials=credentials, progress=job.tell, stop=stop
         ), True
+
+
+def _build(client: Client, recipe: Recipe, job: _Job) -> None:
+    """Build the image of the user's Dockerfile; for the app's image, add kaiun's layer."""
+    stop = job.workshop.stop
+    if not job.wanted.layer:
+        build(client, recipe, progress=job.tell, stop=stop)
+        return
+    plain = layer.plain_name()
+    configs = start_of(job.wanted, job.place, job.tell)
+    layering = layer.Layering(client, job.tell, stop, configs, job.revision.sha)
+    try:
+        build(client, replace(recipe, name=plain), progress=job.tell, stop=stop)
+        layer.add(plain, recipe, layering)
+    finally:
+        probe.untag(client, plain)
+
+
+def start_of(wanted: Source, place: Place, tell: Callable[[BuildEvent], None]) -> dict[str, Config]:
+    """Return the configuration of each environment, as the commit has it.
+
+    A kaiun.yml that is not in the commit is read from the work tree, with a note.
+    """
+    file = wanted.root / wanted.layer
+    path = posixpath.join(revisions.prefix(wanted.root), wanted.layer)
+    shown = git.attempt(place.top, "show", f"{place.commit}:{path}")
+    if shown.returncode:
+        tell(BuildEvent("note", "output", line=f"{path} is not in the commit: taken as it is here"))
+        return every(file)
+    return every(file, shown.stdout.decode("utf-8", "replace"))
 
 
 def _recipe(job: _Job, directory: Path, dockerfile: str, *, no_cache: bool) -> Recipe:

@@ -31,6 +31,7 @@ def app_source(config: Config) -> Source:
         image.target or "",
         tuple(image.args.items()),
         host=image.host or "",
+        layer=config.file,
     )
 
 

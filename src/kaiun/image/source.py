@@ -35,6 +35,7 @@ class Source:
     args: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # may hold secrets
     by_tree: bool = False
     host: str = ""
+    layer: str = ""  # the name of kaiun.yml where kaiun's layer is added, else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,12 +61,12 @@ def _container(
 ) -> Json:
     image = workload.image if isinstance(workload.image, str) else release.image_of(name)
     secrets = [{"name": key, "valueFrom": value} for key, value in sorted(workload.secrets.items())]
-    environment = _environment(workload, release)
+    environment = _environment(config, workload, release)
     given: Json = {
         "name": name,
         "image": image,
         "essential": True,
-        "command": list(workload.command or ()),
+        "command": _command(config, name, workload),
         "entryPoint": list(workload.entrypoint or ()),
         "environment": [{"name": k, "value": v} for k, v in sorted(environment.items())],
         "secrets": secrets,
@@ -76,6 +76,20 @@ def _container(
         **_process(config, name, workload),
     }
     return {key: value for key, value in given.items() if value not in (None, [], {})}
+
+
+def _command(config: Config, name: str, workload: Process | Task) -> list[str]:
+    """Return the command; where kaiun's entry has something to do, it begins with what runs.
+
+    `web -- bundle exec puma` and `tasks migrate -- rake db:migrate` are that command, but the entry
+    learns which process it is (see kaiun/entry/command.py).
+    """
+    words = list(workload.command or ())
+    asked = config.start.order or getattr(workload, "beside", None)
+    if not asked or not workload.uses_app_image or workload.entrypoint:
+        return words
+    first = [name] if name in config.processes else ["tasks", name]
+    return [*first, "--", *words] if words else first
 
 
 def _size(config: Config, workload: Process | Task) -> Json:
@@ -101,11 +115,12 @@ def _roles(config: Config) -> Json:
     return {key: value for key, value in given.items() if value}
 
 
-def _environment(workload: Process | Task, release: Release) -> Mapping[str, str]:
-    """Return the variables of a container; where the app runs it also learns REVISION and PORT."""
+def _environment(config: Config, workload: Process | Task, release: Release) -> Mapping[str, str]:
+    """Return the variables of a container; where the app runs it also learns what it is."""
     told: dict[str, str] = {}
     if workload.uses_app_image:
         told["KAIUN_REVISION"] = release.revision
+        told["KAIUN_ENVIRONMENT"] = config.environment
         port = getattr(workload, "port", None)
         told |= {"PORT": str(port)} if port else {}
     told = {key: value for key, value in told.items() if key not in workload.secrets}

@@ -37,6 +37,7 @@ def test_process_becomes_one_container_of_its_own_name() -> None:
                 "essential": True,
                 "command": ["bundle", "exec", "puma"],
                 "environment": [
+                    {"name": "KAIUN_ENVIRONMENT", "value": "local"},
                     {"name": "KAIUN_REVISION", "value": "a" * 40},
                     {"name": "PORT", "value": "3000"},
                 ],
@@ -61,6 +62,7 @@ def test_environment_of_the_process_wins_over_the_top_level_and_kaiun() -> None:
     assert environment(process, env={"A": "top", "B": "top"}) == {
         "A": "process",
         "B": "top",
+        "KAIUN_ENVIRONMENT": "local",
         "KAIUN_REVISION": "a" * 40,
         "PORT": "4000",
     }
@@ -84,7 +86,10 @@ def test_secret_takes_the_place_of_a_variable() -> None:
         {"name": "KEY", "valueFrom": "arn:aws:ssm:x"},
         {"name": "PORT", "valueFrom": "/shop/port"},
     ]
-    assert [pair["name"] for pair in found["environment"]] == ["KAIUN_REVISION"]
+    assert [pair["name"] for pair in found["environment"]] == [
+        "KAIUN_ENVIRONMENT",
+        "KAIUN_REVISION",
+    ]
 
 
 def test_health_command_is_run_without_a_shell() -> None:
@@ -189,3 +194,27 @@ def test_task_is_rendered_like_a_process_without_ports() -> None:
     assert request["family"] == "shop-local-migrate"
     assert found["command"] == ["rails", "db:migrate"]
     assert "portMappings" not in found
+
+
+def test_environment_is_told_to_what_runs_the_image_of_the_app_alone() -> None:
+    assert environment(WEB)["KAIUN_ENVIRONMENT"] == "local"
+    assert "environment" not in container({"image": "redis:7"})
+
+
+def test_command_says_which_process_it_is_where_the_start_has_steps() -> None:
+    start = {"require": ["RAILS_ENV"]}
+    words = ["web", "--", "bundle", "exec", "puma"]
+    assert container(WEB, start=start)["command"] == words
+    assert container({"port": 3000}, start=start)["command"] == ["web"]
+    assert container({**WEB, "entrypoint": "tini"}, start=start)["command"] == words[2:]
+    assert container({**WEB, "image": "puma:1"}, start=start)["command"] == words[2:]
+    beside = {**WEB, "with": {"nginx": "nginx"}}
+    assert container(beside)["command"] == words
+
+
+def test_task_says_its_name_where_the_start_has_steps() -> None:
+    tasks = {"migrate": {"command": "rake db:migrate"}}
+    config = app(processes={}, tasks=tasks, start={"require": ["RAILS_ENV"]})
+    request = cast("dict[str, Any]", render(config, "migrate", release()))
+    words = ["tasks", "migrate", "--", "rake", "db:migrate"]
+    assert request["containerDefinitions"][0]["command"] == words
