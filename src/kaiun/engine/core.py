@@ -66,10 +66,15 @@ class Core:
         }
         while True:
             due = self._turn()
-            timeout = None if due is None else max(0.0, due - world.now())
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), timeout)
+            await self._sleep(None if due is None else max(0.0, due - world.now()))
             self._wake.clear()
+
+    async def _sleep(self, timeout_s: float | None) -> None:
+        """Sleep until woken. (asyncio.wait_for would lose a cancellation that comes with the wake,
+        CPython issue 86296, fixed in 3.12.)"""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._wake.wait()
 
     def _turn(self) -> float | None:
         """Bring everything up to date; return when the next turn is due."""
