@@ -66,12 +66,13 @@ class Scalar:
 
 
 class Document:
-    """A YAML file: its text, its events, and its values in the order of the file."""
+    """A YAML file: its text, its events, its values in the order of the file, and its keys."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.events: list[yaml.Event] = []
         self.scalars: list[Scalar] = []
+        self.keys: list[str] = []
         _Walk(self).run()
 
 
@@ -159,6 +160,8 @@ class _Walk:
         elif isinstance(event, yaml.ScalarEvent):
             if self._count(event.value) and not self._hidden:
                 self._scalar(event, loader)
+            else:
+                self._document.keys.append(event.value)
         elif isinstance(event, yaml.AliasEvent):
             self._count(f"*{event.anchor}")
 

@@ -53,6 +53,8 @@ def tokens(document: Document, chosen: tuple[Pattern, ...]) -> list[Scalar]:
     for pattern in chosen:
         if not any(pattern.matches(scalar.path) for scalar in document.scalars):
             raise VaultError("no value has this key path", pattern.text)
+    if any(map(resembles, document.keys)):
+        raise VaultError("a damaged value of kaiun's format stands where a key should")
     found = []
     for scalar in document.scalars:
         if resembles(scalar.value):
