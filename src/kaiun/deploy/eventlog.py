@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from kaiun.aws.types import Event
 
 STARTED = re.compile(r"has started (\d+) tasks")
-RETIRED = re.compile(
-    r"has begun draining connections on (\d+) tasks|has stopped (\d+) running tasks"
-)
+DRAINING = re.compile(r"has begun draining connections on (\d+) tasks")
+STOPPED = re.compile(r"has stopped (\d+) running tasks")
+RETIRED = re.compile(f"{DRAINING.pattern}|{STOPPED.pattern}")
 COMPLETED = re.compile(r"\(deployment ecs-svc/[^)]+\) deployment completed")
 BLOCKED = "unable to stop or start tasks during a deployment"
 TROUBLE = re.compile(
@@ -63,6 +63,11 @@ def complaint(events: Sequence[Event]) -> str:
     """Return the last of these events that says why a task is unhealthy, "" when none does."""
     texts = [event.get("message", "") for event in events]
     return next((plain(text) for text in reversed(texts) if UNHEALTHY.search(text)), "")
+
+
+def retired(events: Sequence[Event]) -> int:
+    """Return how many tasks were told to go: those that drain are told of twice."""
+    return max(total(STOPPED, events), total(DRAINING, events))
 
 
 def since(events: Sequence[Event], start: float) -> list[Event]:

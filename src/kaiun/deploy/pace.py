@@ -10,8 +10,8 @@ quick around the moments at which something should:
 - without a history and without a load balancer: the time that ECS wants a task to run before it
   calls it healthy.
 
-In between, the distance grows with the age of the rollout, bounded so that a crash is seen within
-seconds of it.
+In between, the distance grows with the age of the watch, bounded so that a crash is seen within
+seconds of it. Once the new tasks serve and the old ones only drain, nothing else is to be expected.
 """
 
 from __future__ import annotations
@@ -45,9 +45,11 @@ def next_poll(rollouts: Iterable[Progress], now: float, pace: Pace) -> float:
 
 
 def _wait(rollout: Progress, now: float, pace: Pace) -> float:
-    age = max(0.0, now - rollout.follow.created_at)
+    age = max(0.0, now - max(rollout.follow.created_at, rollout.watched_at))
     slowest = pace.draining_s if rollout.retired_at is not None else pace.slowest_s
     slow = min(max(_first(rollout, pace), pace.growth * age), slowest)
+    if rollout.serves:
+        slow = slowest
     return min([slow, *(_near(moment, now, pace) for moment in moments(rollout, pace))])
 
 

@@ -69,7 +69,9 @@ class Progress:
     changed_at: float = 0.0  # when a count or the verdict last changed
     running_at: float | None = None  # since when all new tasks run
     retired_at: float | None = None  # when ECS last began to retire old tasks
+    retired: int = 0  # how many it has begun to retire
     old_at_start: int = 0
+    watched_at: float = 0.0  # since when somebody watches
     known_failures: int = field(default=0, repr=False)
     seen: frozenset[str] = field(default_factory=frozenset, repr=False)
     boot_s: float | None = None  # how long the service's last rollout took until it retired tasks
@@ -78,6 +80,14 @@ class Progress:
     @property
     def over(self) -> bool:
         return self.verdict is not Verdict.IN_PROGRESS
+
+    @property
+    def serves(self) -> bool:
+        """Whether only old tasks that drain and stop are left to wait for."""
+        begun = self.retired and self.retired >= self.old_at_start
+        return (
+            bool(begun) and self.new >= self.desired and not (self.pending or self.known_failures)
+        )
 
 
 def begin(follow: Follow, service: Service) -> Progress:
@@ -151,6 +161,7 @@ def _counted(before: Progress, service: Service, events: Sequence[Event], now: f
         pending=pending,
         running_at=(before.running_at or now) if all_run else None,
         retired_at=max(retired, default=None),
+        retired=eventlog.retired(events),
     )
     return replace(progress, healthy=_healthy(progress, mine))
 

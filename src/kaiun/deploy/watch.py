@@ -42,7 +42,7 @@ class Watch:
 
         Raises AwsError when AWS stays out of reach for UNREACHABLE_S.
         """
-        self.latest = tuple(rollouts)
+        self.latest = tuple(replace(p, watched_at=p.watched_at or self.clock()) for p in rollouts)
         while not _settled(self.latest):
             wait = next_poll(self.latest, self.clock(), self.pace)
             self.listener(Rolled(self.latest, wait))

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pytest
-from support.ecs_story import NEW, T0, Story, deployment, event, follow, good, history, old
+from support.ecs_story import NEW, OLD, T0, Story, deployment, event, follow, good, history, old
 
 from kaiun.deploy.pace import Pace
-from kaiun.deploy.rollout import Progress, Verdict, begin
+from kaiun.deploy.rollout import Follow, Progress, Verdict, begin
 from kaiun.deploy.watch import Watch
 from kaiun.errors import AwsError
 
@@ -46,7 +46,7 @@ class Played:
         self.calls += 2
         return self.bad_from is not None and self.now - T0 >= self.bad_from
 
-    def run(self) -> Progress:
+    def run(self, followed: Follow | None = None) -> Progress:
         watch = Watch(
             fetch=self.fetch,
             listener=lambda _: None,
@@ -55,7 +55,7 @@ class Played:
             clock=lambda: self.now,
             sleep=self.sleep,
         )
-        followed = replace(follow(), drain_s=self.drain_s)
+        followed = followed or replace(follow(), drain_s=self.drain_s)
         return watch.follow([begin(followed, self.story.at(0))])[0]
 
     @property
@@ -90,6 +90,22 @@ def test_with_a_history_an_early_drain_is_seen_within_a_second() -> None:
     played.run()
     assert played.seconds - 23.5 <= 1.0
     assert played.calls <= 12
+
+
+def test_while_old_tasks_only_drain_hardly_anything_is_asked() -> None:
+    played = Played(good(boot=1, drain=50, leave=2), drain_s=50)
+    played.run()
+    assert played.seconds - 53 <= 1.0
+    assert played.calls <= 8
+
+
+def test_a_change_of_count_is_followed_quickly_though_its_deployment_is_old() -> None:
+    grown = [deployment(OLD, 3, 3, state="COMPLETED")]
+    story = Story([(0, [deployment(OLD, 3, 2, state="COMPLETED")]), (1.5, grown)])
+    played = Played(story)
+    old_one = replace(follow(), deployment=OLD, created_at=T0 - 500)
+    assert played.run(old_one).verdict is Verdict.DONE
+    assert played.seconds <= 3.0
 
 
 def test_a_service_without_load_balancer_is_expected_when_ecs_calls_it_healthy() -> None:
