@@ -9,7 +9,7 @@ from kaiun.config.environments import ENVIRONMENTS, LOCAL
 from kaiun.config.places import Found, Node, Path
 from kaiun.config.problems import nearest, suggestion
 from kaiun.config.schema import Config
-from kaiun.config.start import Fetch, Start
+from kaiun.config.start import Fetch, Start, When
 
 RESERVED = ("shell", "console", "tasks")
 PLACEHOLDER = re.compile(r"(?<!\$)\$\{(?P<body>[^{}]*)")
@@ -59,18 +59,25 @@ def fetched(fetch: Fetch, where: Node, path: Path) -> Iterator[Found]:
 
 def targets(given: Start, where: Node) -> Iterator[Found]:
     """Check that no two files are written to one place."""
-    seen: dict[str, str] = {}
-    places = [("secrets", index) for index in range(len(given.secrets))]
-    places += [("templates", index) for index in range(len(given.templates))]
-    for place, (source, target) in zip(places, given.paths, strict=True):
-        other = seen.setdefault(target, source)
-        if place[0] == "templates" and source == target:
-            yield at(
-                where, *place, "to", message="is the template itself", hint="name another file"
-            )
-        elif other != source:
-            message = f"{source} and {other} both become {target}"
-            yield at(where, *place, message=message, hint="give one of them another `to:`")
+    seen: list[tuple[str, str, When]] = []
+    places = [("secrets", index, each.when) for index, each in enumerate(given.secrets)]
+    places += [("templates", index, each.when) for index, each in enumerate(given.templates)]
+    for (kind, index, when), (source, target) in zip(places, given.paths, strict=True):
+        if kind == "templates" and source == target:
+            hint = "name another file"
+            message = "is the template itself"
+            yield at(where, kind, index, "to", message=message, hint=hint)
+        for other, same, also in seen:
+            if same == target and together(when, also):
+                message = f"{source} and {other} both become {target}"
+                yield at(where, kind, index, message=message, hint="give one of them another `to:`")
+        seen.append((source, target, when))
+
+
+def together(one: When, other: When) -> bool:
+    """Return whether both can apply in one container; a `when:` without names is everywhere."""
+    pairs = ((one.environment, other.environment), (one.process, other.process))
+    return all(not mine or not theirs or set(mine) & set(theirs) for mine, theirs in pairs)
 
 
 def variables(node: Node) -> Iterator[Found]:

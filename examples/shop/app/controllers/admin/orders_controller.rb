@@ -1,4 +1,4 @@
-# The shopkeeper's list. Exists only where ADMIN_PASSWORD is set.
+# The shopkeeper's list. Exists only where config/secrets.yml has an admin_password.
 class Admin::OrdersController < ApplicationController
   before_action :authenticate
 
@@ -10,7 +10,7 @@ class Admin::OrdersController < ApplicationController
   private
 
   def authenticate
-    expected = ENV["ADMIN_PASSWORD"].presence
+    expected = Rails.application.secrets.admin_password.presence
     return head(:not_found) unless expected
 
     authenticate_or_request_with_http_basic("Harbour & Co.") do |name, password|
