@@ -57,8 +57,11 @@ def open_signed(cipher: str, key: bytes, signing: bytes, digest: str, text: str)
     data, signature = text.split("--")
     assert hmac.new(signing, data.encode(), digest.lower()).hexdigest() == signature
     sealed, iv = base64.b64decode(data, validate=True).split(b"--")
-    mode = {"cbc": modes.CBC, "ctr": modes.CTR}[cipher.rpartition("-")[2]]
-    context = Cipher(algorithms.AES(key), mode(base64.b64decode(iv))).decryptor()
+    start = base64.b64decode(iv)
+    if cipher.endswith("cbc"):
+        context = Cipher(algorithms.AES(key), modes.CBC(start)).decryptor()
+    else:
+        context = Cipher(algorithms.AES(key), modes.CTR(start)).decryptor()
     plain = context.update(base64.b64decode(sealed)) + context.finalize()
     return plain[: -plain[-1]] if cipher.endswith("cbc") else plain
 

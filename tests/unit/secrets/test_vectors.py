@@ -33,11 +33,11 @@ def options_of(vector: dict[str, Any]) -> dict[str, object]:
 
 
 def encrypted(vector: dict[str, Any]) -> bytes:
-    return (VECTORS / "yaml_vault" / vector["encrypted"]).read_bytes()
+    return (VECTORS / "yaml_vault" / str(vector["encrypted"])).read_bytes()
 
 
 def decrypted(vector: dict[str, Any]) -> bytes:
-    return (VECTORS / "yaml_vault" / vector["decrypted"]).read_bytes()
+    return (VECTORS / "yaml_vault" / str(vector["decrypted"])).read_bytes()
 
 
 @pytest.mark.parametrize("vector", SIMPLE, ids=names)

@@ -147,7 +147,11 @@ class _Walk:
             mark = error.problem_mark or error.context_mark
             place = f"{mark.line + 1}:{mark.column + 1}" if mark else ""
             raise VaultError("not valid YAML", place) from None
-        except (yaml.YAMLError, ValueError):  # ValueError: \U with a number that is no character
+        except (
+            yaml.YAMLError,
+            ValueError,
+            OverflowError,
+        ):  # the last two: \U with a number that is no character
             raise VaultError("not valid YAML: a character that YAML does not allow") from None
 
     def _take(self, event: yaml.Event, loader: _Loader) -> None:
