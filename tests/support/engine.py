@@ -37,24 +37,31 @@ def until(condition: Callable[[], T], deadline_s: float = DEADLINE_S) -> T:
 class Engine:
     """One engine of one home; can be killed and started again."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, runtime: str = "null") -> None:
         self.home = home
-        self.port = 0
+        self.runtime = runtime
+        self.ports = ["0", "0", "0"]  # the API's, the registry's, the log receiver's
         self.start()
+
+    @property
+    def port(self) -> int:
+        return int(self.ports[0])
 
     def start(self) -> None:
         with (self.home / "engine.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [
-                    str(PROGRAM), "--home", str(self.home), "--port", str(self.port),
-                    "--runtime", "null",
+                    str(PROGRAM), "--home", str(self.home), "--port", self.ports[0],
+                    "--registry-port", self.ports[1], "--fluent-port", self.ports[2],
+                    "--runtime", self.runtime,
                 ],
                 stdout=log,
                 stderr=log,
                 env={**os.environ, "KAIUN_STEADY_S": "0.1"},
             )  # fmt: skip
         until(self._answers)
-        self.port = int(self.env["endpoint"].rpartition(":")[2])
+        addresses = (self.env[name] for name in ("endpoint", "registry", "fluent"))
+        self.ports = [address.rpartition(":")[2] for address in addresses]
 
     def _answers(self) -> bool:
         assert self.process.poll() is None, (self.home / "engine.log").read_text()
@@ -91,6 +98,16 @@ class Engine:
         if self.process.poll() is None:
             post(read_env(self.home), "/_kaiun/shutdown", DEADLINE_S)
             self.process.wait(timeout=DEADLINE_S)
+
+    def empty_out(self) -> None:
+        """Reset and shut down, whatever state it is in: nothing is left but its home."""
+        if self.process.poll() is not None:
+            self.start()
+        post(read_env(self.home), "/_kaiun/reset", DEADLINE_S)
+        self.shut_down()
+
+    def log(self) -> str:
+        return (self.home / "engine.log").read_text()
 
     def stop(self) -> None:
         """End the engine alone; what it started stays for the next one."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import socket
@@ -19,11 +20,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from kaiun.engine.ending import Ending
 from kaiun.errors import EngineError
+
+log = logging.getLogger(__name__)
 
 LOOPBACK: Final = "127.0.0.1"
 _POLL_S: Final = 0.05
 _LOG_LINES: Final = 10
+_LONG_LIVED_S: Final = 10.0  # a child that lived so long is brought back at once
+REVIVAL_S: Final = 1.0  # any other, this much later
 _PASSED_ON: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "VIRTUAL_ENV")
 
 
@@ -110,6 +116,8 @@ class Child:
     name: str
     process: Process | None = None
     _popen: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    _ending: Ending | None = field(default=None, repr=False)
+    _spawned_at: float = field(default=0.0, repr=False)
 
     @property
     def pid_file(self) -> Path:
@@ -118,6 +126,11 @@ class Child:
     @property
     def log_file(self) -> Path:
         return self.home / f"{self.name}.log"
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it was started here, not adopted."""
+        return self._popen is not None
 
     def adopt(self) -> Process | None:
         """Return the running process, this engine's or an earlier one's."""
@@ -139,6 +152,7 @@ class Child:
     def spawn(self, argv: Sequence[str], env: Mapping[str, str], *, port: int = 0) -> Process:
         """Start the program in a session of its own, with its output in the log file."""
         self.home.mkdir(parents=True, exist_ok=True)
+        self._spawned_at = time.monotonic()
         with self.log_file.open("wb") as log:
             self._popen = subprocess.Popen(
                 argv,
@@ -169,13 +183,37 @@ class Child:
                 )
             await asyncio.sleep(_POLL_S)
 
+    def watch(self, lost: Callable[[], None]) -> None:
+        """Have `lost` called when it ends though nobody stopped it: at once, or, where it had
+        hardly begun, a moment later, lest one that cannot live keeps the machine busy."""
+        if self._ending is None and self.process is not None:
+            self._ending = Ending(self.process.pid, lambda: self._lost(lost))
+
+    def _lost(self, lost: Callable[[], None]) -> None:
+        self._ending = None
+        age_s = time.monotonic() - self._spawned_at
+        log.warning("%s has ended: %s", self.name, " | ".join(self.last_lines()[-3:]) or "-")
+        if self.process is not None:
+            _kill_group(self.process.pid)
+        self.adopt()  # which reaps it
+        delay_s = 0.0 if age_s > _LONG_LIVED_S else REVIVAL_S
+        asyncio.get_running_loop().call_later(delay_s, lost)
+
+    def release(self) -> None:
+        """Let go of it: it goes on, and nobody is told of its end."""
+        if self._ending is not None:
+            self._ending.cancel()
+            self._ending = None
+
     def last_lines(self) -> list[str]:
         with contextlib.suppress(OSError):
             return self.log_file.read_text(errors="replace").splitlines()[-_LOG_LINES:]
         return []
 
     async def stop(self, *, timeout_s: float = 10) -> None:
-        """SIGTERM, then SIGKILL; return when it is gone. None running: nothing."""
+        """SIGTERM, then SIGKILL; return when it is gone, with all that it started in its session.
+        None running: nothing."""
+        self.release()
         process = self.adopt()
         if process is not None:
             self._signal(process, signal.SIGTERM)
@@ -184,6 +222,7 @@ class Child:
                 if time.monotonic() > deadline:
                     self._signal(process, signal.SIGKILL)
                 await asyncio.sleep(_POLL_S)
+            _kill_group(process.pid)
         if self._popen is not None:
             self._popen.wait()  # it has ended: this only reaps it
             self._popen = None
@@ -193,3 +232,9 @@ class Child:
     def _signal(process: Process, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, number)
+
+
+def _kill_group(leader: int) -> None:
+    """Kill what is left of a session whose first process has just ended."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)

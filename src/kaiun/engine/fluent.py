@@ -42,11 +42,18 @@ OnRecord = Callable[[FluentRecord], None]
 
 
 class FluentReceiver:
-    """Listens on `host` and `port` (0: any; see `port` after start)."""
+    """Listens on `host` and `port` (0: any; see `port` after start).
 
-    def __init__(self, host: str, port: int, on_record: OnRecord) -> None:
+    `keep` stores the records taken so far: it is called before any of them is acknowledged, once
+    for all that came together. (Docker's driver sends again what was not acknowledged.)
+    """
+
+    def __init__(
+        self, host: str, port: int, on_record: OnRecord, keep: Callable[[], None] = lambda: None
+    ) -> None:
         self.host = host
         self.port = port
+        self._keep = keep
         self._joiner = Joiner(on_record)
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -79,11 +86,12 @@ class FluentReceiver:
         unpacker = _unpacker()
         while data := await reader.read(_READ_BYTES):
             unpacker.feed(data)
-            for message in unpacker:
-                chunk = self._take(message)
-                if chunk is not None:
-                    writer.write(msgpack.packb({"ack": chunk}))
-            await writer.drain()
+            chunks = [self._take(message) for message in unpacker]
+            acknowledged = [msgpack.packb({"ack": chunk}) for chunk in chunks if chunk is not None]
+            if acknowledged:
+                self._keep()
+                writer.writelines(acknowledged)
+                await writer.drain()
 
     def _take(self, message: list[Any]) -> str | None:
         """Hand over the records of one message; return the chunk to acknowledge."""

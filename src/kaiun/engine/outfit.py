@@ -5,6 +5,7 @@ Drivers are imported when they are first needed, for an engine must answer at on
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from kaiun.engine.fluent import FluentReceiver, FluentRecord
     from kaiun.engine.registry import Registry
     from kaiun.engine.side import SideServices
+
+log = logging.getLogger(__name__)
 
 
 class _Options(Protocol):
@@ -72,8 +75,8 @@ class Outfit:
         self._registry: Registry | None = None
         self._fluent: FluentReceiver | None = None
 
-    def load(self) -> None:
-        """Import and make the runtime and the data plane."""
+    def load(self, on_loss: Callable[[], None]) -> None:
+        """Import and make the runtime and the data plane; `on_loss`: see HaproxyBalancer."""
         home = self._options.home
         if self._is_null:
             from kaiun.engine.balancer.null import NullBalancer
@@ -85,7 +88,7 @@ class Outfit:
             from kaiun.engine.runtime.docker import DockerRuntime
 
             self.runtime = DockerRuntime(self._engine_id, home, positions_on_request=True)
-            self.balancer = HaproxyBalancer(home)
+            self.balancer = HaproxyBalancer(home, on_loss)
         self._loaded = True
 
     async def probe(self, target: Doc, group: Doc) -> Check:
@@ -103,12 +106,14 @@ class Outfit:
             return Check(ok=True)
         return Check(ok=False, reason=FAILED_CHECKS, description=DESCRIPTIONS[FAILED_CHECKS])
 
-    async def start_fluent(self, on_record: Callable[[FluentRecord], None]) -> None:
+    async def start_fluent(
+        self, on_record: Callable[[FluentRecord], None], keep: Callable[[], None]
+    ) -> None:
         if self._is_null:
             return
         from kaiun.engine.fluent import FluentReceiver
 
-        self._fluent = FluentReceiver("127.0.0.1", self._options.fluent_port, on_record)
+        self._fluent = FluentReceiver("127.0.0.1", self._options.fluent_port, on_record, keep)
         try:
             await self._fluent.start()
         except OSError as problem:
@@ -136,6 +141,8 @@ class Outfit:
     async def close(self, *, stop: bool) -> None:
         """Let go; with `stop` end the data plane, the registry and the side services too."""
         if self._loaded:
+            if stop:
+                await self._rest()
             await self.runtime.close()
             await self.balancer.close(stop=stop)
         await self.sides.close(stop=stop)
@@ -143,6 +150,18 @@ class Outfit:
             await self._registry.close(stop=stop)
         if self._fluent is not None:
             await self._fluent.close()
+
+    async def _rest(self) -> None:
+        try:
+            await self.runtime.rest()
+        except Exception:
+            log.exception("not all that the containers stood on could be removed")
+
+    async def abandon(self) -> None:
+        """Undo a start that came to nothing: what ran before it goes on, the rest ends."""
+        if self._registry is not None and self._registry.is_new:
+            await self._registry.close(stop=True)
+        await self.close(stop=False)
 
 
 async def _ask(target: Doc, group: Doc) -> Check:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
 import signal
 import socket
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,7 @@ log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
 STEADY_S = 5.0
+START_PATIENCE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,13 @@ def _listen(port: int) -> socket.socket:
             hint="kaiun local up --port N",
         ) from problem
     return listener
+
+
+async def _all(*steps: Coroutine[Any, Any, None]) -> None:
+    """Run all to their end, then raise what the first of them raised."""
+    for problem in await asyncio.gather(*steps, return_exceptions=True):
+        if problem is not None:
+            raise problem
 
 
 class _Process:
@@ -110,7 +120,7 @@ class _Process:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._ended.set)
         try:
-            await self._start()
+            await self._start_or_end()
             await self._ended.wait()
         finally:
             await self._finish()
@@ -118,22 +128,36 @@ class _Process:
             await serving
             self._store.close()
 
+    async def _start_or_end(self) -> None:
+        """Start; told to end meanwhile, wait for that no longer than START_PATIENCE_S."""
+        starting = asyncio.create_task(self._start())
+        ending = asyncio.create_task(self._ended.wait())
+        await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
+        ending.cancel()
+        if not starting.done():
+            await asyncio.wait({starting}, timeout=START_PATIENCE_S)
+            starting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await starting
+
     async def _start(self) -> None:
         """Bring up what surrounds the API, which answers already."""
         home = self._options.home
         (home / places.ENGINE_PID).write_text(f"{os.getpid()}\n")
         outfit = self._outfit
-        await asyncio.to_thread(outfit.load)  # imports take longer than all the rest
+        # imports take longer than all the rest
+        await asyncio.to_thread(outfit.load, self._targets.rewire)
         reader = SecretReader(self._identity, outfit.sides.locate)
         self._agent = Agent(self._world, outfit.runtime, self._targets, reader)
         self._logs = TaskLogs(self._world, self._agent, outfit.runtime.lines_kept)
-        await outfit.start_fluent(self._logs.fluent_record)
-        await asyncio.gather(outfit.start_registry(), self._start_core())
+        await outfit.start_fluent(self._logs.fluent_record, self._logs.flush)
+        await _all(outfit.start_registry(), self._adopt_containers())
         self._write_env()
+        self._run_core()
         self._ready = True
         log.info("listening on http://%s:%s", HOST, self._port)
 
-    async def _start_core(self) -> None:
+    async def _adopt_containers(self) -> None:
         outfit = self._outfit
         seen: set[tuple[str, str]] = set()
 
@@ -145,7 +169,6 @@ class _Process:
         self._agent.lost(seen)
         await outfit.balancer.open()
         await self._agent.remove_orphans()
-        self._run_core()
 
     def _run_core(self) -> None:
         core = Core(self._world, self._agent, self._targets, self._outfit.balancer)
@@ -167,6 +190,7 @@ class _Process:
             "account": self._identity.account,
             "registry": self._outfit.registry_address,
             "fluent": self._outfit.fluent_address,
+            "runtime": self._options.runtime,
         }
         temporary = path.with_suffix(".new")
         temporary.touch(mode=0o600)
@@ -216,5 +240,8 @@ class _Process:
             await self._agent.cancel()
         self._world.logbook.flush()
         self._store.commit()
-        await self._outfit.close(stop=self._stop_containers)
+        if self._ready:
+            await self._outfit.close(stop=self._stop_containers)
+        else:
+            await self._outfit.abandon()
         (self._options.home / places.ENGINE_PID).unlink(missing_ok=True)

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import shutil
 from typing import TYPE_CHECKING, Final
 
-from kaiun.engine.child import LOOPBACK, Child, answers, environment, free_port, port_becomes_free
+from kaiun.engine.child import (
+    LOOPBACK,
+    Child,
+    answers,
+    environment,
+    free_port,
+    port_becomes_free,
+)
 from kaiun.errors import EngineError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+log = logging.getLogger(__name__)
+
 _READY_S: Final = 15.0
+_RETRY_S: Final = 15.0
 _PROGRAMS: Final = ("docker-registry", "registry")  # Debian's name, then upstream's
 _HEALTH: Final = b"GET /v2/ HTTP/1.0\r\nHost: localhost\r\n\r\n"
 
@@ -26,6 +37,12 @@ class Registry:
         self._home = home
         self._child = Child(home, "registry")
         self._lock = asyncio.Lock()
+        self._revival: asyncio.Task[None] | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it was started here, not adopted."""
+        return self._child.is_own
 
     async def start(self) -> int:
         """Return its port. Raises EngineError without a program, or when the port is taken."""
@@ -34,13 +51,32 @@ class Registry:
             if process is not None and self.port in {0, process.port}:
                 self.port = process.port
                 await self._wait()
-                return self.port
-            await self._child.stop()  # of an earlier engine, on another port
-            await self._spawn()
+            else:
+                await self._child.stop()  # of an earlier engine, on another port
+                await self._spawn()
+            self._child.watch(self._lost)
             return self.port
+
+    def _lost(self) -> None:
+        self._revival = asyncio.create_task(self._revive())
+
+    async def _revive(self) -> None:
+        """Start it again; where that fails, try again later, for as long as it takes."""
+        while True:
+            try:
+                await self.start()
+            except EngineError as problem:
+                log.error("the registry cannot be started again: %s", problem)  # noqa: TRY400
+                await asyncio.sleep(_RETRY_S)
+            else:
+                log.info("the registry runs again, on port %s", self.port)
+                return
 
     async def close(self, *, stop: bool) -> None:
         """Let go; with `stop` end it, an earlier engine's too."""
+        if self._revival is not None:
+            self._revival.cancel()
+        self._child.release()
         if stop:
             async with self._lock:
                 await self._child.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +11,8 @@ from kaiun.engine.child import LOOPBACK, Child, answers, environment, free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 _READY_S: Final = 60.0
 _HEALTH: Final = b"GET /moto-api/data.json HTTP/1.0\r\n\r\n"
@@ -37,10 +40,16 @@ class SideServices:
                 env = environment(MOTO_ACCOUNT_ID=self._account_id, PYTHONUNBUFFERED="1")
                 process = self._child.spawn(command, env, port=port)
                 await self._child.ready(lambda: answers(port, _HEALTH), timeout_s=_READY_S)
+            self._child.watch(_say_lost)
             return LOOPBACK, process.port
 
     async def close(self, *, stop: bool) -> None:
         """Let go; with `stop` end it, an earlier engine's too."""
+        self._child.release()
         if stop:
             async with self._lock:
                 await self._child.stop()
+
+
+def _say_lost() -> None:
+    log.warning("the side services forgot all they had (S3, SSM, …); their next use starts them")

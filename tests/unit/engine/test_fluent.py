@@ -86,6 +86,26 @@ def test_packed_forward_mode(compress: Callable[[bytes], bytes] | None) -> None:
     assert found[0] == EXPECTED
 
 
+def test_records_are_stored_once_before_they_are_acknowledged() -> None:
+    steps: list[str] = []
+
+    async def body() -> None:
+        receiver = FluentReceiver(
+            "127.0.0.1", 0, lambda r: steps.append(r.message), lambda: steps.append("stored")
+        )
+        await receiver.start()
+        reader, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
+        chunks = [msgpack.packb(["t", ENTRIES, {"chunk": chunk}]) for chunk in ("1", "2")]
+        writer.write(b"".join(chunks))
+        async with asyncio.timeout(10):
+            assert msgpack.unpackb(await reader.readexactly(7)) == {"ack": "1"}
+        writer.close()
+        await receiver.close()
+
+    asyncio.run(body())
+    assert steps == ["hi", "ho", "hi", "ho", "stored"]
+
+
 def test_chunk_is_acknowledged_after_its_records_were_taken() -> None:
     async def body(send: Send) -> None:
         answer = await send(msgpack.packb(["t", ENTRIES, {"chunk": "abc"}]))

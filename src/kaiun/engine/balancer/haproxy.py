@@ -19,7 +19,7 @@ import stat
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -37,10 +37,14 @@ _DEBIAN: Final = Path("/usr/sbin/haproxy")
 
 
 class HaproxyBalancer:
-    """See kaiun.engine.balancer.base.Balancer. `home` gets haproxy.cfg, .pid, .log, sockets."""
+    """See kaiun.engine.balancer.base.Balancer. `home` gets haproxy.cfg, .pid, .log, sockets.
 
-    def __init__(self, home: Path) -> None:
+    `on_loss` is called when HAProxy has ended though nobody stopped it: time to apply again.
+    """
+
+    def __init__(self, home: Path, on_loss: Callable[[], None] = lambda: None) -> None:
         self._home = home
+        self._on_loss = on_loss
         self._child = Child(home, "haproxy")
         self._config = home / "haproxy.cfg"
         self._lock = asyncio.Lock()
@@ -50,6 +54,7 @@ class HaproxyBalancer:
         self._worker: int | None = None
 
     async def open(self) -> None:
+        _program()
         self._home.mkdir(parents=True, exist_ok=True)
         folder = _socket_folder(self._home)
         self._paths = haproxy_config.Paths(
@@ -58,6 +63,7 @@ class HaproxyBalancer:
         self._cli = Cli(self._paths.master)
         if self._child.adopt() is not None and await self._processes() is None:
             await self._child.stop()  # ours, but it does not answer
+        self._child.watch(self._on_loss)
 
     async def apply(self, wiring: Wiring) -> None:
         async with self._lock:
@@ -78,6 +84,7 @@ class HaproxyBalancer:
             return {name: self._served[name] + self._last[name] for name in names}
 
     async def close(self, *, stop: bool) -> None:
+        self._child.release()
         if stop:
             async with self._lock:
                 self._applied = None
@@ -136,6 +143,7 @@ class HaproxyBalancer:
             return await self._serves(mark)
 
         await self._child.ready(healthy, timeout_s=_READY_S)
+        self._child.watch(self._on_loss)
 
     async def _reload(self, wiring: Wiring, mark: str, worker: int) -> None:
         await self._count(worker)

@@ -194,5 +194,8 @@ class Runtime(Protocol):
     async def purge(self) -> None:
         """Remove everything of this engine: containers, networks, named volumes."""
 
+    async def rest(self) -> None:
+        """No container is left: give back what holds no data, such as networks."""
+
     async def close(self) -> None:
         """Let go. Containers keep running."""

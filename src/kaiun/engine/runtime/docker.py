@@ -116,6 +116,10 @@ class DockerRuntime:
         self._watcher.addresses.clear()
         await self._ground.clear()
 
+    async def rest(self) -> None:
+        if not await self._watcher.containers():
+            await self._ground.remove_network()
+
     async def close(self) -> None:
         if self._client is not None:
             await self._watcher.close()

@@ -50,11 +50,14 @@ class Ground:
                 self._pause_image = await docker_images.ensure_pause(self._docker)
             return self._pause_image
 
-    async def clear(self) -> None:
+    async def remove_network(self) -> None:
         self._has_network = False
         with gone_is_fine():
             network = await self._docker.networks.get(docker_spec.network_name(self._engine_id))
             await network.delete()
+
+    async def clear(self) -> None:
+        await self.remove_network()
         await self._remove_volumes(docker_spec.volume_name(self._engine_id, ""))
 
     async def _remove_volumes(self, prefix: str) -> None:

@@ -196,6 +196,9 @@ class NullRuntime:
         for task_id in await self.tasks():
             await self.remove(task_id)
 
+    async def rest(self) -> None:
+        pass
+
     async def close(self) -> None:
         for timer in self._timers:
             timer.cancel()
