@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from kaiun.errors import SecretsError
+from kaiun.errors import CommandExit, SecretsError
 
 MEMORY = Path("/dev/shm")  # noqa: S108  (a tmpfs, and the directory made in it is private)
 FATAL = (signal.SIGTERM, signal.SIGHUP)
@@ -78,8 +78,8 @@ def _write(file: Path, data: bytes) -> None:
 @contextmanager
 def _private_directory() -> Iterator[Path]:
     parent = MEMORY if MEMORY.is_dir() and os.access(MEMORY, os.W_OK | os.X_OK) else None
-    directory = Path(tempfile.mkdtemp(prefix="kaiun-", dir=parent))
     before = {number: signal.signal(number, _leave) for number in FATAL}
+    directory = Path(tempfile.mkdtemp(prefix="kaiun-", dir=parent))
     try:
         yield directory
     finally:
@@ -89,4 +89,5 @@ def _private_directory() -> Iterator[Path]:
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
+    name = signal.Signals(number).name
+    raise CommandExit(f"ended by {name}; nothing was changed", exit_code=128 + number)
