@@ -113,12 +113,21 @@ class Follower:
             self.positions.save(self.container.runtime_id, position)
 
     async def _follow(self, position: Position) -> None:
-        params: dict[str, str | int] = {"follow": 1, "stdout": 1, "stderr": 1, "timestamps": 1}
+        """Read until the container has stopped, then what Docker still has: where a container ends
+        as it writes, the followed stream may lack the last lines (moby 20.10)."""
+        await self._read(position, follow=True)
+        await self._check_stopped()
+        await self._read(position, follow=False)
+        for source, (first, pieces) in self._partial.items():
+            self._tell(source, first, pieces)
+
+    async def _read(self, position: Position, *, follow: bool) -> None:
+        params: dict[str, str | int] = {"stdout": 1, "stderr": 1, "timestamps": 1}
+        params["follow"] = int(follow)
         skip = 0
         if position.stamp:
             params["since"] = _since(position.stamp)
             skip = position.count
-        self._partial.clear()
         resumed_at = position.stamp
         path = f"containers/{self.container.runtime_id}/logs"
         async with stream(self.docker, path, params) as answer:
@@ -132,9 +141,6 @@ class Follower:
                     self._take(source, stamp, message, position)
                 if position.stamp and not self._partial:
                     self.positions.save(self.container.runtime_id, position)
-        await self._check_stopped()
-        for source, (first, pieces) in self._partial.items():
-            self._tell(source, first, pieces)
 
     async def _check_stopped(self) -> None:
         """The stream ends when the container stops, but also when dockerd does."""
