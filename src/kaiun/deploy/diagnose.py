@@ -15,7 +15,7 @@ from kaiun.deploy.evidence import (
     stopped_by_itself,
     stopped_since,
 )
-from kaiun.deploy.lastwords import last_words
+from kaiun.deploy.lastwords import last_words, start_failure
 from kaiun.deploy.logplace import place
 from kaiun.errors import AwsError
 
@@ -81,7 +81,7 @@ class Examiner:
         ran = failure.exit_code is not None
         patience = LOG_DEADLINE_S if patient and ran else 0.0
         lines = self._last_lines(where.group, where.stream(failure.task), patience)
-        return replace(failure, log=lines)
+        return replace(failure, log=lines, reason=start_failure(lines) or failure.reason)
 
     def _last_lines(self, group: str, stream: str, patience: float) -> tuple[str, ...]:
         end = self.clock() + patience

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from kaiun.deploy.diagnose import Examiner, evidence_lines
 from kaiun.deploy.events import Note
 from kaiun.deploy.evidence import HEALTH
+from kaiun.deploy.lastwords import start_failure
 from kaiun.errors import AwsError, DeployFailed, DeployStuck, Interrupted, KaiunError
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ def task_failed(outcome: Outcome, timeout_s: int, needed: Sequence[str] = ()) ->
     how = f"exit code {outcome.exit_code}" if outcome.exit_code is not None else "it never ran"
     if outcome.timed_out:
         how = f"it did not end within {timeout_s} s and was stopped"
+    elif told := start_failure(outcome.last_lines):
+        how = f"{how}, {told}"
     detail = [outcome.reason] if outcome.reason else []
     detail += [f"  | {line}" for line in outcome.last_lines]
     if needed:

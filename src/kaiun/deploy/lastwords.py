@@ -8,10 +8,11 @@ would be frames alone, without the cause.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 FRAMES_SHOWN = 4
+START_FAILED = "kaiun: start failed"  # what kaiun/entry/failure.py begins its one line with
 FRAME = re.compile(r"[ \t]|\S+:\d+:in [`'].*'$")
 
 
@@ -30,3 +31,8 @@ def fold(lines: Iterable[str]) -> list[str]:
 def last_words(lines: Iterable[str], limit: int) -> tuple[str, ...]:
     """Return the last `limit` lines after folding."""
     return tuple(fold(lines)[-limit:])
+
+
+def start_failure(lines: Sequence[str]) -> str:
+    """Return the line in which kaiun's entry told why the container did not start, else ""."""
+    return next((line for line in reversed(lines) if line.startswith(START_FAILED)), "")

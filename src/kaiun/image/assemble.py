@@ -153,6 +153,7 @@ def link(path: str, directory: str, owner: tuple[int, int]) -> None:
     while len(folder) >= len(directory):
         os.chown(folder, *owner)
         folder = os.path.dirname(folder)
+    os.chmod(directory, 0o1777)  # a tmpfs mounted there takes over the mode, but not the owner
     if os.path.islink(path) and os.readlink(path) == place:
         return
     os.makedirs(os.path.dirname(path), exist_ok=True)

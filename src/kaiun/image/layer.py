@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from kaiun.image.startfile import ImageFacts, Json
     from kaiun.image.stop import Stop
 
-SETUP = "/tmp/.kaiun"  # noqa: S108  (a mount during the build)
-READY = "/tmp/.kaiun-python"  # noqa: S108
+SETUP = "/mnt"  # exists everywhere: a mount leaves its mount point behind in the layer
+READY = "/media"
 PLAIN = "kaiun-plain"
 PYTHON = "kaiun-python"
 CARRIED = {"templates": ("jinja2", "markupsafe"), "secrets": ("yaml",)}

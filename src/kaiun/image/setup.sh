@@ -46,7 +46,7 @@ case $1 in
     if [ "$1" = apk ]; then pack_apk; else pack; fi
     ;;
   arrange)
-    if [ -e /tmp/.kaiun-python/python.tar ]; then tar -xf /tmp/.kaiun-python/python.tar -C /; fi
+    if [ -e /media/python.tar ]; then tar -xf /media/python.tar -C /; fi
     for python in $(command -v python3) /usr/local/bin/python3 /usr/bin/python3; do
       if "$python" -I -S "$here/assemble.py" check "$here"; then
         exec "$python" -I -S "$here/assemble.py" make "$here" /opt/kaiun

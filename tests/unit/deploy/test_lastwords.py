@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kaiun.deploy.lastwords import FRAMES_SHOWN, fold, last_words
+from kaiun.deploy.lastwords import FRAMES_SHOWN, fold, last_words, start_failure
 
 CAUSE = "/app/config/boot.rb:1:in `<main>': the anchor is missing (RuntimeError)"
 FRAMES = [f"\tfrom /usr/lib/frame_{n}.rb:{n}:in `call'" for n in range(45)]
@@ -29,3 +29,9 @@ def test_frames_without_indent_are_folded_too() -> None:
     words = last_words(["the anchor is missing", *frames], 20)
     assert words[0] == "the anchor is missing"
     assert words[-1] == f"\t… {30 - FRAMES_SHOWN} more lines"
+
+
+def test_line_of_a_start_that_failed_is_found() -> None:
+    line = "kaiun: start failed at require: DATABASE_URL is not set"
+    assert start_failure(["{}", line]) == line
+    assert start_failure(["kaiun: web ended", "boom"]) == ""
