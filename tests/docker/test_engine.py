@@ -18,6 +18,8 @@ from support.containers import docker
 from support.engine import PROGRAM, Engine, container, describe, register, until, wait_rollout
 
 from kaiun.engine.child import free_port
+from kaiun.errors import EngineError
+from kaiun.local import process
 
 pytestmark = pytest.mark.docker
 
@@ -240,3 +242,24 @@ def test_missing_docker_engine_is_named(tmp_path: Path) -> None:
     said = start_fails(tmp_path, DOCKER_HOST=f"unix://{tmp_path}/none.sock")
     assert "cannot reach the Docker Engine" in said
     assert "hint: is dockerd running" in said
+
+
+def test_down_stops_what_a_killed_engine_left(machine: Engine, image: str) -> None:
+    serve(machine, image)
+    engine_id = health(machine)["engine_id"]
+    machine.kill()
+    assert running(machine.home)
+    assert process.down(machine.home)
+    assert running(machine.home) == []
+    assert docker("ps", "-aq", "--filter", f"label=kaiun.engine={engine_id}") == ""
+    assert not process.down(machine.home)
+
+
+def test_up_shows_the_error_of_the_engine_and_its_hint(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(EngineError, match=f"port {port} is taken") as raised:
+            process.up(tmp_path, process.Ports(0, port, 0))
+    assert "--registry-port" in raised.value.hint
+    assert running(tmp_path) == []
+    assert not process.down(tmp_path)

@@ -26,6 +26,7 @@ ENGINE_LOG = "engine.log"
 STATE_DB = "state.db"
 ENV_JSON = "env.json"
 UP_LOCK = "up.lock"
+PID_FILES = (ENGINE_PID, "registry.pid", "moto.pid", "haproxy.pid")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,14 @@ and finds the engine running.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -28,6 +29,8 @@ UP_DEADLINE_S = 30.0
 STOP_DEADLINE_S = 180.0  # longer than ECS's longest stopTimeout (120 s)
 POLL_S = 0.02
 LOG_TAIL = 15
+SAID = "kaiun-engine: "  # how the engine begins the error that it ends with, and its hint
+HINT = "hint: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +96,13 @@ def up(
 def down(home: Path) -> bool:
     """Stop the tasks' containers, the side services and the engine; the desired state stays.
 
+    What a killed engine left running is stopped too: by an engine that is started for that.
     Returns False when nothing ran. Raises EngineError when it does not end in STOP_DEADLINE_S.
     """
     found = running(home)
+    if found is None and any((home / name).exists() for name in places.PID_FILES):
+        up(home, runtime=_runtime_before(home))
+        found = running(home)
     if found is None:
         return False
     env, health = found
@@ -179,6 +186,12 @@ def _ports_before(home: Path) -> Ports:
     return Ports(urlsplit(env.endpoint).port, _port(env.registry), _port(env.fluent))
 
 
+def _runtime_before(home: Path) -> str:
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        return str(json.loads((home / places.ENV_JSON).read_text())["runtime"])
+    return "docker"
+
+
 def _port(address: str) -> int | None:
     tail = address.rpartition(":")[2]
     return int(tail) if tail.isdigit() else None
@@ -236,10 +249,16 @@ def _alive(pid: int | None, env: LocalEnv) -> bool:
 
 
 def _ended(home: Path, code: int, offset: int) -> EngineError:
+    """Return the engine's own error where its log ends with one, else the end of the log."""
+    tail = log_tail(home, offset=offset)
+    said = [line.removeprefix(SAID) for line in tail if line.startswith(SAID)]
+    if said:
+        hint = next((x.removeprefix(HINT) for x in tail if x.startswith(HINT)), "")
+        return EngineError(said[-1], hint=hint)
     return EngineError(
         f"the local ECS ended at its start (exit code {code})",
         where=str(home / places.ENGINE_LOG),
-        detail=log_tail(home, offset=offset),
+        detail=tail,
     )
 
 

@@ -59,6 +59,7 @@ def main() -> None:
     partial.write_text(json.dumps(env))
     partial.rename(options.home / "env.json")
     server.serve_forever(poll_interval=0.05)
+    (options.home / "engine.pid").unlink()
 
 
 if __name__ == "__main__":
