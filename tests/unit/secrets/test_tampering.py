@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from functools import cache
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from kaiun.entry.vault import FORMATS, VaultError, open_vault
 from kaiun.entry.vault.cipher import AEAD, PLAIN
 from kaiun.entry.vault.document import Document
-from kaiun.secrets import make
+from kaiun.secrets import Vault, make
 
 KEYS = {
     "KAIUN_SECRETS_KEY": "5" * 64,
@@ -25,12 +26,14 @@ CASES = [("kaiun", ""), ("rails", ""), *(("yaml_vault", name) for name in [*AEAD
 
 
 @cache
+def vault(form: str, cipher: str) -> Vault:
+    """Return a vault that derives its keys once: PBKDF2 takes 30 ms."""
+    return make(form, KEYS, {"cipher": cipher} if cipher else {})
+
+
+@cache
 def sealed(form: str, cipher: str) -> bytes:
-    return make(form, KEYS, _options(cipher)).encrypt(PLAINTEXT)
-
-
-def _options(cipher: str) -> dict[str, object]:
-    return {"cipher": cipher} if cipher else {}
+    return vault(form, cipher).encrypt(PLAINTEXT)
 
 
 def _values(form: str, data: bytes) -> list[tuple[int, int]]:
@@ -62,7 +65,7 @@ def test_flipped_bits_of_a_signed_value_are_refused(cipher: str) -> None:
 
 def _refused(data: bytes, form: str, cipher: str) -> None:
     with pytest.raises(VaultError) as caught:
-        opened = open_vault(data, form, KEYS, _options(cipher))
+        opened = vault(form, cipher).decrypt(data)
         pytest.fail(f"opened {data!r}: {opened!r}")
     assert SECRET not in str(caught.value)
 
@@ -79,7 +82,7 @@ def test_values_cannot_be_swapped_or_moved() -> None:
         f"z: 0\n---\na: {one}\n",
         f"a: '{one}'\n",
     ):
-        with pytest.raises(VaultError, match=r"does not open|moved|quotes"):
+        with pytest.raises(VaultError, match=r"does not open|moved|damaged"):
             open_vault(bent.encode(), "kaiun", key, {})
 
 
@@ -87,17 +90,15 @@ def test_values_cannot_be_swapped_or_moved() -> None:
 @given(st.sampled_from(FORMATS), st.binary(max_size=400))
 def test_binary_files_get_an_error_or_open_as_they_are(form: str, data: bytes) -> None:
     try:
-        opened = open_vault(data, form, KEYS, {})
+        opened = vault(form, "").decrypt(data)
     except VaultError as error:
         assert "\n" not in str(error)
     else:
         assert opened == data
-    for vault in (make(form, KEYS, {}),):
-        for call in (vault.encrypt, vault.check, vault.plain):
-            try:
-                call(data)
-            except VaultError:
-                continue
+    one = vault(form, "")
+    for call in (one.encrypt, one.check, one.plain):
+        with suppress(VaultError):
+            call(data)
 
 
 @pytest.mark.parametrize(("form", "cipher"), CASES[:4])
@@ -105,11 +106,12 @@ def test_truncated_files_are_refused(form: str, cipher: str) -> None:
     data = sealed(form, cipher)
     for length in range(len(data.rstrip()) - 1, 0, -7):
         try:
-            opened = open_vault(data[:length], form, KEYS, _options(cipher))
+            opened = vault(form, cipher).decrypt(data[:length])
         except VaultError:
             continue
-        assert form != "rails" and data[:length].rsplit(b"\n", 1)[-1].strip(b" -b:") == b""
-        assert PLAINTEXT.startswith(opened.rstrip(b" -b:\n"))
+        assert form != "rails"  # a file cut between two values is a shorter file
+        for scalar in Document(opened.decode()).scalars:
+            assert scalar.value in {SECRET, "x", ""} or "kaiun".startswith(scalar.value)
 
 
 @pytest.mark.parametrize("data", [

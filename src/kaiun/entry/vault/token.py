@@ -88,7 +88,7 @@ class Keys:
 
 def resembles(text: str) -> bool:
     """Return whether a value is a token, or was one before somebody damaged it."""
-    if text.startswith(PREFIX):
+    if text.startswith(PREFIX) or (len(text) > len("kaiun") and PREFIX.startswith(text)):
         return True
     head = text[: len(PREFIX)]
     changed = sum(one != other for one, other in zip(head, PREFIX))
