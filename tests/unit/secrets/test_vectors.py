@@ -92,3 +92,18 @@ def test_rails_credentials_open_to_the_byte(vector: dict[str, Any]) -> None:
 def test_marshal_takes_any_length(size: int) -> None:
     for frame in (b"", b"\x06:\x06ET", b"\x06:\x06EF"):
         assert load(dump(b"x" * size, frame)) == (b"x" * size, frame)
+
+
+def test_kms_values_go_through_the_functions_given() -> None:
+    options = {
+        "cryptor": "aws-kms",
+        "unwrap": lambda sealed: bytes(reversed(sealed)),
+        "wrap": lambda plain: bytes(reversed(plain)),
+    }
+    vault = make("yaml_vault", {}, options)
+    text = "a: 1\nb: 'お守り'\nc: |\n  x\n  y\n".encode()
+    sealed = vault.encrypt(text)
+    assert b"x" not in sealed.split(b"c: ")[1].split(b"\n")[0]
+    assert vault.plain(sealed) == text
+    with pytest.raises(VaultError, match="needs AWS KMS"):
+        open_vault(sealed, "yaml_vault", {}, {"cryptor": "aws-kms"})
