@@ -39,7 +39,7 @@ processes: {duo: {command: sleep 60, with: {a: sleep 60}}}
 """
 DATABASE = "production:\n  adapter: postgresql\n  url: {url}\n  pool: {pool}\n"
 SIDEKIQ = ":concurrency: {pool}\n:queues: [default]\n"
-# The same work as `yaml_vault decrypt`, by the same Ruby libraries: PBKDF2, AES-256-CBC, HMAC, YAML.
+# Stands for `yaml_vault decrypt`: the same Ruby libraries do PBKDF2, AES-256-CBC, HMAC and YAML.
 VAULT_RB = r"""
 require "bundler/setup"
 require "active_support"
@@ -51,6 +51,12 @@ box = ActiveSupport::MessageEncryptor.new(key, key, cipher: "aes-256-cbc", diges
 tree = YAML.load_file("vault.yml")
 tree["production"].transform_values! { |value| box.decrypt_and_verify(value) }
 File.write("secrets.yml", tree.to_yaml)
+"""
+DOCKERFILE = """\
+FROM kaiun-rails:bookworm
+WORKDIR /app
+COPY . .
+RUN bundle lock --local
 """
 SCRIPT_2016 = """\
 set -e
@@ -116,7 +122,7 @@ def _image(root: Path) -> str:
         "script.sh": SCRIPT_2016,
         "Gemfile": 'gem "activesupport"\n',
         "loop.py": LOOP.replace("ROUNDS", str(ROUNDS)),
-        "Dockerfile": "FROM kaiun-rails:bookworm\nWORKDIR /app\nCOPY . .\nRUN bundle lock --local\n",
+        "Dockerfile": DOCKERFILE,
     }
     for path, text in files.items():
         (root / path).write_text(text)

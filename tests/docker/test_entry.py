@@ -316,3 +316,40 @@ def _leaks(image: str) -> Iterator[str]:
             data: Any = file.read() if file else b""
             if KEY.encode() in data or PASSWORD.encode() in data:
                 yield member.name
+
+
+VECTORS = Path(__file__).parents[1] / "unit/secrets/vectors"
+OPEN_ALL = """\
+import json, sys
+sys.path[:0] = ["/opt/kaiun/entry.pyz"]
+sys.path += ["/usr/lib/python3/dist-packages"]
+from kaiun.entry.vault import VaultError, bare, open_vault
+opened = refused = 0
+short = []
+real = bare.decrypt
+bare.decrypt = lambda *given: short.append(real(*given)) or short[-1]
+for vector in json.load(open("/vectors/yaml_vault/index.json")):
+    data = open("/vectors/yaml_vault/" + vector["encrypted"], "rb").read()
+    plain = open("/vectors/yaml_vault/" + vector["decrypted"], "rb").read()
+    keys = {"YAML_VAULT_PASSPHRASE": vector["passphrase"]}
+    if vector["sign_passphrase"]:
+        keys["YAML_VAULT_SIGN_PASSPHRASE"] = vector["sign_passphrase"]
+    names = "key salt prefix suffix cipher digest key_len kdf_hash signature_key_len".split()
+    options = {name: vector[name] for name in names}
+    assert open_vault(data, "yaml_vault", keys, options) == plain, vector["name"]
+    opened += 1
+    try:
+        open_vault(data, "yaml_vault", {**keys, "YAML_VAULT_PASSPHRASE": "wrong"}, options)
+    except VaultError:
+        refused += 1
+print(opened, refused, len(short) > 0 and None not in short)
+"""
+
+
+def test_vectors_open_by_the_cryptography_of_the_distribution(yard: Yard) -> None:
+    config = "start: {secrets: [a.yml]}\n"
+    built = yard.make(config, f"FROM {BASE}\nWORKDIR /app\nCOPY . .\n", {"a.yml": "a: b\n"})
+    mount = f"--volume={VECTORS}:/vectors:ro"
+    done = built.run("python3", "-I", "-S", "-c", OPEN_ALL, options=(mount,), KAIUN_START="skip")
+    count = len(json.loads((VECTORS / "yaml_vault/index.json").read_text()))
+    assert done.stdout == f"{count} {count} True\n", done.stderr
