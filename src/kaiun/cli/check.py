@@ -2,62 +2,115 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from kaiun.cli.common import Setup, credentials, verb
-from kaiun.errors import KaiunError, UsageError
+from kaiun.errors import KaiunError
 
 if TYPE_CHECKING:
-    from kaiun.image import Built
+    from kaiun.aws.client import Aws
+    from kaiun.cli.console import Console
+    from kaiun.config import Config
+    from kaiun.image import Built, Revision
+    from kaiun.plan.steps import Plan
+
+T = TypeVar("T")
+FAILED = 2
+
+
+@dataclass(slots=True)
+class Checks:
+    """What was checked, in order: (what, text, the problem if there is one)."""
+
+    done: list[tuple[str, str, KaiunError | None]] = field(default_factory=list)
+
+    def check(self, what: str, call: Callable[[], T], text: Callable[[T], str]) -> T | None:
+        """Return what `call` does, None where it ended in an expected error; note which."""
+        try:
+            found = call()
+        except KaiunError as problem:
+            first = next(iter(getattr(problem, "problems", ())), problem)
+            self.done.append((what, first.message, problem))
+            return None
+        self.done.append((what, text(found), None))
+        return found
+
+    def show(self, console: Console) -> int:
+        """Print all; return the exit code."""
+        for what, text, problem in self.done:
+            console.data(f"{'ok  ' if problem is None else 'FAIL'}  {what}: {text}")
+        console.document([{"check": w, "ok": p is None, "text": t} for w, t, p in self.done])
+        bad = {text: problem for _what, text, problem in self.done if problem}
+        for problem in bad.values():
+            console.explain(problem)
+        if bad:
+            failed = sum(problem is not None for _what, _text, problem in self.done)
+            console.warn(f"{failed} of {len(self.done)} checks failed")
+        return FAILED if bad else 0
 
 
 @click.command(name="check")
 @click.argument("rev", default="HEAD")
 @verb
-def command(setup: Setup, rev: str) -> None:
-    """Check configuration, commit, registry, Docker, cluster, target groups and the plan.
+def command(setup: Setup, rev: str) -> int:
+    """Check commit, configuration, connection, registry and plan; change nothing.
 
-    Its first form: what AWS is asked for is what `plan` needs. Changes nothing.
+    Its first form: what AWS is asked for is what `plan` needs.
     """
+    from kaiun.aws.session import connect
+
+    checks = Checks()
+    revision = checks.check("commit", lambda: setup.revision(rev), _commit)
+    configured = checks.check(
+        "configuration",
+        lambda: setup.configure(revision.sha if revision else None),
+        lambda found: f"{found[0].app} in {found[0].environment}",
+    )
+    if configured:
+        config, known = configured
+        place = "local ECS" if config.is_local else "AWS"
+        aws = checks.check(place, lambda: _reached(known or connect(config), config), _region)
+        if aws and revision:
+            _deploy(checks, config, aws, revision)
+    return checks.show(setup.console)
+
+
+def _deploy(checks: Checks, config: Config, aws: Aws, revision: Revision) -> None:
+    """Check what a deploy of this revision needs."""
     from kaiun.deploy.ship import Ship
     from kaiun.image import Workshop, find_all
 
-    results: list[tuple[str, str, KaiunError | None]] = []
+    def planned(images: Mapping[str, Built | None]) -> Plan:
+        return Ship(aws, config, lambda _: None).compare(revision, images)[0]
 
-    def check(what: str, call: Callable[[], str]) -> bool:
-        try:
-            results.append((what, call(), None))
-        except KaiunError as problem:
-            results.append((what, problem.message, problem))
-        return results[-1][2] is None
+    workshop = Workshop(injected=credentials(aws))
+    images = checks.check("registry", lambda: find_all(config, revision, workshop), _images)
+    if images is not None:
+        checks.check("plan", lambda: planned(images), _steps)
 
-    revision = setup.revision(rev)
-    results.append(("commit", f"{revision.short} {revision.subject}", None))
-    config, aws = setup.load(revision.sha)
-    results.append(("configuration", f"{config.app} in {config.environment}", None))
-    images: dict[str, Built | None] = {}
 
-    def registry() -> str:
-        images.update(find_all(config, revision, Workshop(injected=credentials(aws))))
-        missing = [name for name, built in images.items() if built is None]
-        return f"to be built: {', '.join(missing)}" if missing else "has every image"
+def _reached(aws: Aws, config: Config) -> Aws:
+    """Return AWS once it has answered: credentials and network are good."""
+    aws.ecs.describe_cluster(config.cluster)
+    return aws
 
-    def planned() -> str:
-        todo, _release, _live = Ship(aws, config, lambda _: None).compare(revision, images)
-        return f"{len(todo.steps)} steps to do" if not todo.empty else "nothing to do"
 
-    if check("registry", registry):
-        check("plan", planned)
-    for what, text, problem in results:
-        setup.console.data(f"{'ok  ' if problem is None else 'FAIL'}  {what}: {text}")
-    setup.console.document(
-        [{"check": what, "ok": p is None, "text": text} for what, text, p in results]
-    )
-    bad = [problem for _what, _text, problem in results if problem]
-    for problem in bad:
-        setup.console.error(problem)
-    if bad:
-        raise UsageError(f"{len(bad)} of {len(results)} checks failed")
+def _commit(revision: Revision) -> str:
+    return f"{revision.short} {revision.subject}"
+
+
+def _region(aws: Aws) -> str:
+    return f"answers, in {aws.region}"
+
+
+def _images(images: Mapping[str, Built | None]) -> str:
+    missing = [name for name, built in images.items() if built is None]
+    return f"to be built: {', '.join(missing)}" if missing else "has every image"
+
+
+def _steps(todo: Plan) -> str:
+    return "nothing to do" if todo.empty else f"{len(todo.steps)} steps to do"

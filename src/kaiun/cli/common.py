@@ -35,6 +35,13 @@ class Setup:
     def load(self, revision: str | None = None) -> tuple[Config, Aws]:
         """Return configuration and AWS. Values of SSM and the like are read through AWS."""
         from kaiun.aws.session import connect
+
+        config, aws = self.configure(revision)
+        return config, aws or connect(config)
+
+    def configure(self, revision: str | None = None) -> tuple[Config, Aws | None]:
+        """Return the configuration, and AWS where a value had to be read through it."""
+        from kaiun.aws.session import connect
         from kaiun.config import load
 
         found: list[Aws] = []
@@ -45,7 +52,7 @@ class Setup:
             return found[0].resolver(kind, names)
 
         config = load(self.file, self.environment, resolve=resolve, revision=revision)
-        return config, found[0] if found else connect(config)
+        return config, found[0] if found else None
 
     def revision(self, rev: str) -> Revision:
         """Return the commit of the app's repository, and mention a dirty work tree."""

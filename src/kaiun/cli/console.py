@@ -72,8 +72,11 @@ class Console:
             self.data(self._on(self.out, DIM, line.rstrip()) if number == 0 else line.rstrip())
 
     def say(self, text: str) -> None:
-        """Print a line of talk."""
-        print(text, file=self.err, flush=True)
+        """Print a line of talk. That nobody can hear it is no reason to stop a deploy."""
+        try:
+            print(text, file=self.err, flush=True)
+        except OSError:
+            _abandon(self.err)
 
     def done(self, text: str) -> None:
         self.say(self._on(self.err, GREEN, text))
@@ -85,13 +88,18 @@ class Console:
         self.say(self._on(self.err, DIM, text))
 
     def error(self, problem: KaiunError) -> None:
-        """Print what is wrong, where, the evidence, and what to do next."""
-        for each in getattr(problem, "problems", ()) or (problem,):
-            self._one(each)
-        if getattr(problem, "problems", ()):
-            self.say(self._on(self.err, RED, problem.message))
+        """Say what is wrong; with --json also as the one JSON document."""
+        self.explain(problem)
         if self.json:
             self.item({"error": _facts(problem)})
+
+    def explain(self, problem: KaiunError) -> None:
+        """Say what is wrong, where, the evidence, and what to do next."""
+        problems = getattr(problem, "problems", ())
+        for each in problems or (problem,):
+            self._one(each)
+        if len(problems) > 1:
+            self.say(self._on(self.err, RED, problem.message))
 
     def usage(self, problem: click.ClickException) -> None:
         """Print a mistake of the command line as click has it."""
@@ -101,17 +109,23 @@ class Console:
         self.say(self._on(self.err, RED, "error: ") + problem.format_message())
         if context is not None:
             self.say(f"  try `{context.command_path} --help`")
+        if self.json:
+            facts = {"message": problem.format_message(), "exit_code": problem.exit_code}
+            self.item({"error": facts})
 
     def bug(self, bug: BaseException, path: Path | None) -> None:
         kept = f"; the traceback is in {path}" if path else ""
-        self.say(self._on(self.err, RED, f"a bug of kaiun: {type(bug).__name__}: {bug}{kept}"))
+        message = f"a bug of kaiun: {type(bug).__name__}: {bug}{kept}"
+        self.say(self._on(self.err, RED, message))
+        if self.json:
+            self.item({"error": {"message": message, "exit_code": 1}})
 
     def ask(self, question: str) -> str:
         """Return the answer to a question asked on stderr; "" at its end."""
-        print(question, end=" ", file=self.err, flush=True)
         try:
+            print(question, end=" ", file=self.err, flush=True)
             return input().strip()
-        except EOFError:
+        except (EOFError, OSError):
             return ""
 
     def flush(self) -> None:
@@ -119,7 +133,7 @@ class Console:
 
     def abandon_stdout(self) -> None:
         """The reader of our output has gone: keep the interpreter from complaining at its end."""
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _abandon(self.out)
 
     def _one(self, problem: KaiunError | ConfigError) -> None:
         self.say(self._on(self.err, RED, "error: ") + self._on(self.err, BOLD, problem.message))
@@ -133,6 +147,13 @@ class Console:
     def _on(self, stream: TextIO, colour: str, text: str) -> str:
         coloured = stream.isatty() and "NO_COLOR" not in os.environ
         return f"{colour}{text}{OFF}" if coloured else text
+
+
+def _abandon(stream: TextIO) -> None:
+    """Let what is written to a stream go nowhere from now on."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def _facts(problem: KaiunError) -> dict[str, object]:

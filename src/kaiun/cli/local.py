@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from kaiun.cli.common import Setup, verb
+from kaiun.errors import UsageError
 from kaiun.local import home as places
 
 
@@ -63,7 +64,9 @@ def reset(setup: Setup, yes: bool) -> None:
     """Forget every cluster, service and task, and remove their containers."""
     from kaiun.local.process import reset as forget
 
-    if not yes and setup.console.interactive:
+    if not yes and not setup.console.interactive:
+        raise UsageError("this forgets everything that the local ECS runs", hint="add --yes")
+    if not yes:
         answer = setup.console.ask("forget everything that the local ECS runs? [y/N]")
         if not answer.lower().startswith("y"):
             raise click.Abort

@@ -27,10 +27,14 @@ def command(setup: Setup, names: tuple[str, ...], follow: bool, since: str, patt
     start_ms = int((time.time() - _seconds(since)) * 1000)
     wanted = list(names or known)
     source = tail if follow else lines
+    silent = True
     for line in source(aws, config, wanted, start_ms, pattern):
         stamp = time.strftime("%H:%M:%S", time.localtime(line.timestamp_ms / 1000))
         setup.console.data(f"{stamp} {line.process}/{line.task[:8]} {line.message}")
         setup.console.item(line.facts())
+        silent = False
+    if silent:
+        setup.console.faint(f"nothing was written in the last {since}; --since looks back further")
 
 
 def _seconds(age: str) -> float:

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -34,6 +37,7 @@ VERBS = {
     "start": "Explain what happens in a container before its process.",
     "local": "The local ECS of this machine: up, down, status, env, reset.",
 }
+UNWRITABLE = 2
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 
@@ -77,7 +81,16 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with its exit code."""
+    _open_closed_streams()
     sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def _open_closed_streams() -> None:
+    """Give a process that was started with closed streams (`>&-`) streams that lead nowhere."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def run(arguments: list[str], group: click.Command = cli) -> int:
@@ -89,8 +102,15 @@ def run(arguments: list[str], group: click.Command = cli) -> int:
         code = group.main(args=arguments, prog_name="kaiun", standalone_mode=False, obj=console)
         console.flush()
     except BaseException as problem:  # noqa: BLE001  (each kind has its exit code)
-        return _ended(console, problem, arguments)
+        return _told(console, problem, arguments)
     return code if isinstance(code, int) else 0
+
+
+def _told(console: Console, problem: BaseException, arguments: Sequence[str]) -> int:
+    try:
+        return _ended(console, problem, arguments)
+    except OSError as unwritable:  # the JSON of the error, on a full disk or a closed pipe
+        return _ended(console, unwritable, arguments)
 
 
 def _ended(console: Console, problem: BaseException, arguments: Sequence[str]) -> int:
@@ -107,6 +127,10 @@ def _ended(console: Console, problem: BaseException, arguments: Sequence[str]) -
         case KeyboardInterrupt() | click.Abort():
             console.say("interrupted")
             code = INTERRUPTED
+        case OSError(errno=errno.ENOSPC):
+            console.abandon_stdout()
+            console.say(f"error: the output cannot be written: {problem.strerror}")
+            code = UNWRITABLE
         case BrokenPipeError() | SystemExit():  # click answers a closed pipe with SystemExit(1)
             console.abandon_stdout()
             code = PIPE_CLOSED
@@ -130,7 +154,7 @@ def _own(arguments: Sequence[str]) -> Sequence[str]:
 def _unknown(name: str) -> str:
     from difflib import get_close_matches
 
-    close = get_close_matches(name, VERBS, n=1)
+    close = get_close_matches(name, VERBS, n=1, cutoff=0.7)
     return f"no verb {name!r}" + (f"; did you mean `{close[0]}`?" if close else "")
 
 

@@ -22,7 +22,10 @@ def command(setup: Setup, counts: tuple[str, ...]) -> None:
     from kaiun.cli.rolling import Rolling, ask
     from kaiun.deploy.ship import Ship
 
-    wanted = dict(_count(text) for text in counts)
+    pairs = [_count(text) for text in counts]
+    wanted = dict(pairs)
+    if len(wanted) < len(pairs):
+        raise UsageError("a process is named twice", hint="kaiun scale web=2 worker=1")
     config, aws = setup.load()
     if unknown := sorted(set(wanted) - set(config.processes)):
         raise UsageError(

@@ -6,7 +6,6 @@ import getpass
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -70,15 +69,14 @@ class Ship:
     def deploy(self, revision: Revision, images: Images) -> Report:
         """Bring the environment to this revision: build, plan, run, follow, note.
 
-        `images` is called beside the reading of what is live. Nothing is written, not even the
-        lock, when nothing differs. Raises DeployFailed, DeployStuck, DeployLocked, Interrupted.
+        What is live is read first: without credentials nothing is built. Nothing is written, not
+        even the lock, when nothing differs. Raises DeployFailed, DeployStuck, DeployLocked,
+        Interrupted.
         """
         began = self.clock()
-        with ThreadPoolExecutor(1) as pool:
-            wanted = names.wanted(self.config)
-            reading = pool.submit(self._timed, "live", lambda: snapshot(self.aws, wanted))
-            built = self._timed("image", images)
-            live = reading.result()
+        wanted = names.wanted(self.config)
+        live = self._timed("live", lambda: snapshot(self.aws, wanted))
+        built = self._timed("image", images)
         todo, release, live = self._plan(revision, built, live)
         for text in todo.notes:
             self.listener(Note(text))

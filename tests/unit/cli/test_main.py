@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import stat
 import subprocess
 import sys
@@ -184,3 +185,30 @@ def test_a_closed_pipe_ends_quietly() -> None:
     )
     os.close(write)
     assert done.stderr == "141\n"
+
+
+def test_a_mistake_of_the_command_line_is_json_where_json_is_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["status", "--json", "--bogus"]) == 2
+    out = capsys.readouterr().out
+    assert json.loads(out)["error"]["exit_code"] == 2
+
+
+@pytest.mark.parametrize("closed", ["1", "2"])
+def test_a_closed_stream_is_no_bug(closed: str) -> None:
+    command = f"{shlex.quote(sys.executable)} -m kaiun.cli.main scale web {closed}>&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
+    assert done.returncode == 2
+    assert b"bug" not in done.stderr
+
+
+def test_nobody_to_hear_the_talk_stops_nothing() -> None:
+    command = f"{shlex.quote(sys.executable)} -m kaiun.cli.main scale web 2>/dev/full"
+    assert subprocess.run(["sh", "-c", command], check=False).returncode == 2
+
+
+def test_output_that_cannot_be_written_is_said() -> None:
+    command = f"{shlex.quote(sys.executable)} -m kaiun.cli.main scale web --json >/dev/full"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
+    assert done.returncode == 2
