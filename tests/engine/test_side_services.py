@@ -57,3 +57,24 @@ def test_secrets_are_found(sides: Engine, ecs: Any, cluster: str, family: str) -
     register(ecs, family, container(secrets=secrets, dockerLabels=null(exit=0)))
     task = ecs.run_task(cluster=cluster, taskDefinition=family)["tasks"][0]["taskArn"]
     assert wait_stopped(ecs, cluster, task)["stopCode"] == "EssentialContainerExited"
+
+
+def test_buckets_outlive_a_shutdown_but_not_a_reset(own_engine: Engine) -> None:
+    s3 = own_engine.client("s3")
+    s3.create_bucket(Bucket="state")
+    s3.create_bucket(Bucket="empty")
+    described = {"ContentType": "text/css", "CacheControl": "max-age=9", "Metadata": {"by": "me"}}
+    s3.put_object(Bucket="state", Key="a/größe +&<.css", Body=b"x" * 70_000, **described)
+    for number in range(3):
+        s3.put_object(Bucket="state", Key="one", Body=str(number))
+    own_engine.shut_down()
+    own_engine.start()
+    s3 = own_engine.client("s3")
+    assert {b["Name"] for b in s3.list_buckets()["Buckets"]} == {"empty", "state"}
+    found = s3.get_object(Bucket="state", Key="a/größe +&<.css")
+    assert found["Body"].read() == b"x" * 70_000
+    assert {name: found[name] for name in described} == described
+    assert s3.get_object(Bucket="state", Key="one")["Body"].read() == b"2"
+    own_engine.empty_out()
+    own_engine.start()
+    assert own_engine.client("s3").list_buckets()["Buckets"] == []

@@ -50,6 +50,9 @@ class Sides:
     async def close(self, *, stop: bool) -> None:
         await self._own().close(stop=stop)
 
+    async def forget(self) -> None:
+        await self._own().forget()
+
     def _own(self) -> SideServices:
         if self._services is None:
             from kaiun.engine.side import SideServices
@@ -136,7 +139,7 @@ class Outfit:
     async def reset(self) -> None:
         """Remove what the store no longer knows, and end the side services with their data."""
         await self.runtime.purge()
-        await self.sides.close(stop=True)
+        await self.sides.forget()
 
     async def close(self, *, stop: bool) -> None:
         """Let go; with `stop` end the data plane, the registry and the side services too."""

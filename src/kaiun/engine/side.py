@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import shutil
 import sys
 from typing import TYPE_CHECKING, Final
 
 from kaiun.engine.child import LOOPBACK, Child, answers, environment, free_port
+from kaiun.engine.shelf import Shelf
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -23,6 +27,7 @@ class SideServices:
 
     def __init__(self, home: Path, *, account_id: str = "000000000000") -> None:
         self._child = Child(home, "moto")
+        self._folder = home / "s3"
         self._account_id = account_id
         self._lock = asyncio.Lock()
 
@@ -40,16 +45,36 @@ class SideServices:
                 env = environment(MOTO_ACCOUNT_ID=self._account_id, PYTHONUNBUFFERED="1")
                 process = self._child.spawn(command, env, port=port)
                 await self._child.ready(lambda: answers(port, _HEALTH), timeout_s=_READY_S)
+                await self._with_shelf(port, Shelf.restore)
             self._child.watch(_say_lost)
             return LOOPBACK, process.port
 
     async def close(self, *, stop: bool) -> None:
-        """Let go; with `stop` end it, an earlier engine's too."""
+        """Let go; with `stop` end it, an earlier engine's too, once its buckets are on disk."""
         self._child.release()
         if stop:
             async with self._lock:
+                if (process := self._child.adopt()) is not None:
+                    await self._with_shelf(process.port, Shelf.store)
                 await self._child.stop()
+
+    async def forget(self) -> None:
+        """End it, with all that it ever had."""
+        self._child.release()
+        async with self._lock:
+            await self._child.stop()
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def _with_shelf(self, port: int, work: Callable[[Shelf], None]) -> None:
+        """Store or restore; what cannot be is said in the log, and keeps nothing from going on."""
+        try:
+            with contextlib.closing(Shelf(port, self._folder)) as shelf:
+                await asyncio.to_thread(work, shelf)
+        except Exception:
+            log.exception("the buckets of the local S3 could not be kept, or not be had again")
 
 
 def _say_lost() -> None:
-    log.warning("the side services forgot all they had (S3, SSM, …); their next use starts them")
+    log.warning(
+        "the side services forgot what they had since the last `down`; their next use starts them"
+    )
