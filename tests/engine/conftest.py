@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.cli_app import App, imagined, work_tree
 from support.engine import Engine
 
 _names = itertools.count(1)
@@ -54,3 +55,21 @@ def cluster(ecs: Any) -> str:
 @pytest.fixture
 def family() -> str:
     return f"family-{next(_names)}"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A local ECS with imagined containers for the tests of one module."""
+    with imagined(tmp_path_factory.mktemp("home")) as root:
+        yield root
+
+
+@pytest.fixture
+def app(
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> App:
+    """An app in a git work tree of its own, and kaiun run in it."""
+    return work_tree(tmp_path, monkeypatch, capsys)

@@ -2,28 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-from support.cli_app import App, config, imagined, work_tree
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One engine for all tests here; each test has an app of its own."""
-    with imagined(tmp_path_factory.mktemp("home")) as root:
-        yield root
-
-
-@pytest.fixture
-def app(
-    home: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> App:
-    return work_tree(tmp_path, monkeypatch, capsys)
+from support.cli_app import App, config
 
 
 def test_a_first_deploy_then_nothing_then_a_change_then_back(app: App) -> None:

@@ -2,27 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from support.cli_app import App, Yaml, config, imagined, work_tree
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with imagined(tmp_path_factory.mktemp("home")) as root:
-        yield root
-
-
-@pytest.fixture
-def app(
-    home: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> App:
-    return work_tree(tmp_path, monkeypatch, capsys)
+from support.cli_app import App, Yaml, config
 
 
 def checked(path: str, answers: str, **changes: object) -> Yaml:

@@ -20,9 +20,8 @@ def command(setup: Setup, rev: str, no_cache: bool) -> None:
 
     revision = setup.revision(rev)
     config, aws = setup.load(revision.sha)
-    with Building(setup.console) as building:
-        workshop = Workshop(progress=building, injected=credentials(aws))
-        built = ensure_all(config, revision, workshop, no_cache=no_cache)
+    workshop = Workshop(progress=Building(setup.console), injected=credentials(aws))
+    built = ensure_all(config, revision, workshop, no_cache=no_cache)
     for name, image in built.items():
         how = f"built in {image.seconds:.1f} s" if image.built else "there already"
         setup.console.data(f"{name}  {image.reference}  {how}")

@@ -7,9 +7,6 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
-
     from kaiun.cli.console import Console
     from kaiun.image import BuildEvent
 
@@ -23,17 +20,6 @@ class Building:
         self.console = console
         self._lock = threading.Lock()
         self._recent: deque[str] = deque(maxlen=KEPT)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        problem: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        return
 
     def __call__(self, event: BuildEvent) -> None:
         if (event.phase, event.state) == ("push", "output"):

@@ -37,9 +37,8 @@ def command(setup: Setup, rev: str) -> None:
     console.say(f"{config.app} → {config.environment}: {revision.short} {revision.subject}")
 
     def images() -> Mapping[str, Built]:
-        with Building(console) as building:
-            workshop = Workshop(progress=building, injected=credentials(aws))
-            return ensure_all(config, revision, workshop)
+        workshop = Workshop(progress=Building(console), injected=credentials(aws))
+        return ensure_all(config, revision, workshop)
 
     with Rolling(console) as rolling:
         ship = Ship(aws, config, rolling, partial(ask, console, rolling))
