@@ -353,3 +353,16 @@ def test_vectors_open_by_the_cryptography_of_the_distribution(yard: Yard) -> Non
     done = built.run("python3", "-I", "-S", "-c", OPEN_ALL, options=(mount,), KAIUN_START="skip")
     count = len(json.loads((VECTORS / "yaml_vault/index.json").read_text()))
     assert done.stdout == f"{count} {count} True\n", done.stderr
+
+
+def test_ruby_that_was_started_ahead_renders_all_the_same(
+    yard: Yard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAIUN_SECRETS_KEY", KEY)
+    config = "start: {secrets: [secrets.yml], templates: [a.erb]}\n"
+    files = {"secrets.yml": sealed(tmp_path), "a.erb": '<%= ENV["A"] %> <%= ENV["B"] || 1 %>'}
+    built = yard.make(config, f"FROM {RAILS}\nWORKDIR /app\nCOPY . .\n", files)
+    assert built.run("cat", "a", A="x", KAIUN_SECRETS_KEY=KEY).stdout == "x 1"
+    assert "a.erb:1: A is not set" in built.run("cat", "a", KAIUN_SECRETS_KEY=KEY).stderr
+    wrong = built.run("cat", "a", A="x", KAIUN_SECRETS_KEY="cd" * 32)
+    assert (wrong.returncode, wrong.stdout) == (67, "")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 GRACE_S = 5.0
 _running: dict[int, bool] = {}
+_statuses: dict[int, int] = {}  # of those that ended before anybody waited for them
 
 
 class Ended:
@@ -56,6 +57,40 @@ def which(program: str, environ: Mapping[str, str]) -> str:
     raise FileNotFoundError(2, "No such file or directory", program)
 
 
+class Begun:
+    """A command that runs: its pid, and our ends of the pipes to it (-1 for none)."""
+
+    def __init__(self, pid: int, readable: int, source: int, aloud: bool) -> None:
+        self.pid = pid
+        self.readable = readable
+        self.source = source
+        self.aloud = aloud
+
+    def finish(self, given: bytes = b"") -> Ended:
+        """Give it its input, hear it out and wait for its end."""
+        said = b""
+        try:
+            if self.source >= 0:
+                source, self.source = self.source, -1
+                _feed(source, given)
+            if self.readable >= 0:
+                said = _listen(self.readable, aloud=self.aloud)
+            status = _wait(self.pid)
+        except signals.TimedOut:
+            end_all()
+            raise
+        finally:
+            self.close()
+        return Ended(status, said)
+
+    def close(self) -> None:
+        """Close our ends."""
+        for fd in (self.readable, self.source):
+            if fd >= 0:
+                os.close(fd)
+        self.readable = self.source = -1
+
+
 def run(
     argv: Sequence[str],
     environ: Mapping[str, str],
@@ -68,9 +103,16 @@ def run(
     `given` is its standard input, which is empty otherwise. `listen` is the file descriptor (1 or
     2) that is read; what comes on 2 is passed on as well. Raises OSError where it cannot be run.
     """
+    return begin(argv, environ, feed=given is not None, listen=listen).finish(given or b"")
+
+
+def begin(
+    argv: Sequence[str], environ: Mapping[str, str], *, feed: bool = False, listen: int = 0
+) -> Begun:
+    """Begin a command; see `run`. Raises OSError where it cannot be run."""
     program = which(argv[0], environ)
     readable, writable = os.pipe() if listen else (-1, -1)
-    supply, source = _supply(given)
+    supply, source = os.pipe() if feed else (os.open(os.devnull, os.O_RDONLY), -1)
     actions: list[tuple[object, ...]] = [(os.POSIX_SPAWN_DUP2, supply, 0)]
     if listen:
         actions.append((os.POSIX_SPAWN_DUP2, writable, listen))
@@ -88,7 +130,7 @@ def run(
     for fd in (supply, writable):
         if fd >= 0:
             os.close(fd)
-    return _finish(pid, readable, source, given or b"", listen)
+    return Begun(pid, readable, source, aloud=listen == 2)
 
 
 def end_all() -> None:
@@ -114,32 +156,6 @@ def signal_group(pid: int, number: int) -> None:
         return
 
 
-def _supply(given: bytes | None) -> tuple[int, int]:
-    """Return the child's end and ours of its standard input."""
-    if given is None:
-        return os.open(os.devnull, os.O_RDONLY), -1
-    return os.pipe()
-
-
-def _finish(pid: int, readable: int, source: int, given: bytes, listen: int) -> Ended:
-    said = b""
-    try:
-        if source >= 0:
-            _feed(source, given)
-            source = -1
-        if readable >= 0:
-            said = _listen(readable, aloud=listen == 2)
-        status = _wait(pid)
-    except signals.TimedOut:
-        end_all()
-        raise
-    finally:
-        for fd in (readable, source):
-            if fd >= 0:
-                os.close(fd)
-    return Ended(status, said)
-
-
 def _feed(fd: int, data: bytes) -> None:
     """Write all and close; a reader that has gone away is found out by its exit code."""
     try:
@@ -162,11 +178,11 @@ def _listen(fd: int, *, aloud: bool) -> bytes:
 
 def _wait(pid: int) -> int:
     """Wait for one process; whatever else has become ours and ended is reaped on the way."""
-    while True:
+    while pid not in _statuses:
         ended, status = os.waitpid(-1, 0)
-        _running.pop(ended, None)
-        if ended == pid:
-            return status
+        if _running.pop(ended, False):
+            _statuses[ended] = status
+    return _statuses.pop(pid)
 
 
 def _reaped(pid: int) -> bool:

@@ -116,11 +116,38 @@ def render(pages: Sequence[Page], context: Context) -> None:
         raise Failure(f"ruby {ended.words()}")
 
 
-def _run(ruby: Sequence[str], given: str, context: Context) -> child.Ended:
+class _Ahead:
+    """A Ruby that was started ahead of its turn, and the environment that it was given."""
+
+    begun: child.Begun | None = None
+    environ: dict[str, str] = {}  # noqa: RUF012
+
+
+def ahead(context: Context) -> None:
+    """Start Ruby now, so that it loads while the steps before the templates do their work."""
+    environ = _environ(context)
+    try:
+        _Ahead.begun = child.begin([*FAST, "-e", PROGRAM], environ, feed=True, listen=1)
+        _Ahead.environ = environ
+    except OSError:
+        return  # render() will say so
+
+
+def _environ(context: Context) -> dict[str, str]:
     environ = context.environ()
     environ.pop("RUBYOPT", None)
+    return environ
+
+
+def _run(ruby: Sequence[str], given: str, context: Context) -> child.Ended:
+    environ = _environ(context)
+    data = given.encode("utf-8", "surrogateescape")
+    begun, _Ahead.begun = _Ahead.begun, None
+    if begun and environ == _Ahead.environ:
+        return begun.finish(data)
+    if begun:
+        begun.close()  # it reads the end of its input, and ends
     try:
-        data = given.encode("utf-8", "surrogateescape")
         return child.run([*ruby, "-e", PROGRAM], environ, given=data, listen=1)
     except FileNotFoundError:
         raise Failure("the image has no ruby to render .erb templates") from None

@@ -58,7 +58,12 @@ def take(settings: Settings, process: str, variables: Variables, began: float) -
     context = Context(settings, process, variables)
     times: list[tuple[str, float]] = []
     try:
-        for kind, items in settings.steps_of(process):
+        todo = settings.steps_of(process)
+        if _ruby_can_load_meanwhile(todo):
+            from kaiun.entry import erb
+
+            erb.ahead(context)
+        for kind, items in todo:
             at = time.monotonic()
             try:
                 _take(kind, items, context)
@@ -67,6 +72,16 @@ def take(settings: Settings, process: str, variables: Variables, began: float) -
     finally:
         if times:
             say(_told(settings.environment, process, times, time.monotonic() - began))
+
+
+def _ruby_can_load_meanwhile(todo: list[tuple[str, list[Item]]]) -> bool:
+    """Return whether vault files are opened before .erb is rendered, in the same environment."""
+    kinds = [kind for kind, _ in todo]
+    if "fetch" in kinds or kinds[:1] == ["templates"] or "templates" not in kinds:
+        return False
+    before = kinds[: kinds.index("templates")]
+    names = [item["name"] for item in todo[len(before)][1]]
+    return "secrets" in before and any(name.endswith(".erb") for name in names)
 
 
 def limited(item: Item, action: Callable[[Item], None]) -> None:
