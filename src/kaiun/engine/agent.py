@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from kaiun.engine import spec
-from kaiun.engine.operations.placing import release
+from kaiun.engine.observed import lifecycle_view, show_container
+from kaiun.engine.operations.making import release
 from kaiun.engine.operations.tasks import touch
 from kaiun.engine.runtime.base import (
     ContainerStatus,
@@ -23,10 +24,9 @@ from kaiun.engine.runtime.base import (
 )
 from kaiun.engine.store import Doc
 from kaiun.engine.targets import Targets
-from kaiun.engine.views import targets_of
 from kaiun.engine.world import World
 from kaiun.scheduler import lifecycle, view
-from kaiun.scheduler.model import Health, StopCode, TaskStatus
+from kaiun.scheduler.model import TaskStatus
 
 if TYPE_CHECKING:
     from kaiun.engine.secrets import Resolve
@@ -35,7 +35,6 @@ log = logging.getLogger(__name__)
 
 STOPPED_KEPT_S = 3600.0
 RETRY_S = 1.0
-_SHOWN = {"CREATED": "PENDING", "RUNNING": "RUNNING", "EXITED": "STOPPED", "GONE": "STOPPED"}
 
 
 class Agent:
@@ -74,34 +73,11 @@ class Agent:
             ]
         own["health"] = seen.health
         if own != before:
-            self._show_container(task, seen.name)
+            show_container(task, seen.name)
             touch(self._world, task)
             self._world.wake_task(seen.task_id)
         if not known:
             self.on_new_container(seen.runtime_id)
-
-    def _show_container(self, task: Doc, name: str) -> None:
-        own = task["_"]["containers"][name]
-        shown = next(c for c in task["containers"] if c["name"] == name)
-        shown["lastStatus"] = _SHOWN.get(own.get("status", ""), "PENDING")
-        if own.get("failure"):
-            shown["lastStatus"], shown["reason"] = "STOPPED", own["failure"]
-        pairs = (
-            ("runtimeId", "runtime_id"),
-            ("imageDigest", "image_digest"),
-            ("exitCode", "exit_code"),
-            ("reason", "reason"),
-        )
-        for face, inner in pairs:
-            if own.get(inner) is not None:
-                shown[face] = own[inner]
-        shown["healthStatus"] = own.get("health", "UNKNOWN")
-        shown["networkBindings"] = [
-            {"bindIP": ip, "containerPort": c, "hostPort": h, "protocol": protocol}
-            for c, h, ip, protocol in own.get("ports", ())
-        ]
-        if task["attachments"] and own.get("address"):
-            _show_address(task, shown, own["address"])
 
     def lost(self, seen: set[tuple[str, str]]) -> None:
         """Mark as GONE every container that ran before and that the runtime did not show."""
@@ -112,7 +88,7 @@ class Agent:
                 alive = own.get("status") in ("RUNNING", "CREATED")
                 if alive and (task["_"]["id"], name) not in seen:
                     own["status"] = "GONE"
-                    self._show_container(task, name)
+                    show_container(task, name)
                     touch(self._world, task)
             self._world.wake_task(task["_"]["id"])
 
@@ -123,7 +99,7 @@ class Agent:
             return None
         while True:
             before = task["lastStatus"]
-            result = lifecycle.step(self._view(task), self._world.now())
+            result = lifecycle.step(lifecycle_view(self._world, task), self._world.now())
             self._apply(task, result)
             for command in result.commands:
                 self._give(task, command)
@@ -132,26 +108,6 @@ class Agent:
 
     def _definition(self, task: Doc) -> Doc:
         return self._world.task_definitions[task["taskDefinitionArn"]]
-
-    def _view(self, task: Doc) -> view.TaskView:
-        own = task["_"]
-        code = task.get("stopCode")
-        return view.TaskView(
-            id=own["id"],
-            containers=tuple(
-                _container_view(c, own["containers"].get(c["name"], {}))
-                for c in self._definition(task)["containerDefinitions"]
-            ),
-            last_status=TaskStatus(task["lastStatus"]),
-            desired_status=TaskStatus(task["desiredStatus"]),
-            prepared=own["prepared"],
-            failure=own["failure"],
-            target_groups=len(own["load_balancers"]),
-            targets=targets_of(self._world, task),
-            removed=own["removed"],
-            stop_code=StopCode(code) if code else None,
-            stopped_reason=task.get("stoppedReason", ""),
-        )
 
     def _apply(self, task: Doc, result: view.Step) -> None:
         face: dict[str, Any] = {
@@ -273,7 +229,7 @@ class Agent:
 
     def _cannot_start(self, task: Doc, name: str, failure: str) -> None:
         task["_"]["containers"].setdefault(name, {})["failure"] = failure
-        self._show_container(task, name)
+        show_container(task, name)
         touch(self._world, task)
 
     async def _remove(self, task: Doc) -> None:
@@ -324,30 +280,3 @@ class Agent:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _show_address(task: Doc, shown: Doc, address: str) -> None:
-    attachment = task["attachments"][0]
-    shown["networkInterfaces"] = [{"attachmentId": attachment["id"], "privateIpv4Address": address}]
-    kept = [d for d in attachment["details"] if d["name"] != "privateIPv4Address"]
-    attachment["details"] = [*kept, {"name": "privateIPv4Address", "value": address}]
-
-
-def _container_view(definition: Doc, own: Doc) -> view.ContainerView:
-    return view.ContainerView(
-        name=definition["name"],
-        essential=definition["essential"],
-        depends_on=tuple(
-            view.Dependency(d["containerName"], view.Condition(d["condition"]))
-            for d in definition.get("dependsOn", ())
-        ),
-        start_timeout_s=definition.get("startTimeout"),
-        stop_timeout_s=spec.stop_timeout_s(definition),
-        has_health_check="healthCheck" in definition,
-        status=view.ContainerStatus(own.get("status", "ABSENT")),
-        exit_code=own.get("exit_code"),
-        reason=own.get("reason"),
-        failure=own.get("failure"),
-        health=Health(own.get("health", "UNKNOWN")),
-        started_at=own.get("started_at"),
-    )

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from kaiun.engine import wiring
 from kaiun.engine.agent import STOPPED_KEPT_S, Agent
 from kaiun.engine.balancer.base import Balancer
-from kaiun.engine.operations.placing import Order, launch
+from kaiun.engine.operations.making import Order
+from kaiun.engine.operations.placing import launch
 from kaiun.engine.operations.service_config import aliases
 from kaiun.engine.operations.tasks import stop
 from kaiun.engine.store import Doc

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from kaiun.engine.codec import decode, encode
-from kaiun.engine.operations.placing import instance_of
+from kaiun.engine.operations.machine import instance_of
 from kaiun.engine.store import Doc
 from kaiun.engine.views import add_event, target_key
 from kaiun.engine.world import World

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from kaiun.engine.dispatch import Params, operation
 from kaiun.engine.operations.common import cluster_arn, missing, name_of, paged, shown
-from kaiun.engine.operations.placing import host_ports_in_use, instance_of, resources
+from kaiun.engine.operations.machine import instance_of, resources
+from kaiun.engine.operations.placing import host_ports_in_use
 from kaiun.engine.protocol.errors import ApiError, invalid_parameter
 from kaiun.engine.store import Doc
 from kaiun.engine.world import World

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from kaiun.engine.dispatch import Params, operation
-from kaiun.engine.logbook import Event
 from kaiun.engine.operations.common import page
-from kaiun.engine.operations.log_pattern import matcher
 from kaiun.engine.protocol.errors import ApiError, invalid_parameter
 from kaiun.engine.store import Doc
 from kaiun.engine.world import World
 
-MAX_EVENTS = 10_000
 MAX_AHEAD_MS = 2 * 3600 * 1000
 MAX_BEHIND_MS = 14 * 24 * 3600 * 1000
 _RETENTIONS = frozenset(
@@ -22,7 +18,7 @@ _RETENTIONS = frozenset(
 )  # fmt: skip
 
 
-def _group_of(world: World, params: Params) -> Doc:
+def group_of(world: World, params: Params) -> Doc:
     """Return the log group that a request names. Raises ResourceNotFoundException."""
     name = params.get("logGroupName")
     if name is None:
@@ -56,7 +52,7 @@ def create_log_group(world: World, params: Params) -> Params:
 
 @operation("logs", "DeleteLogGroup")
 def delete_log_group(world: World, params: Params) -> Params:
-    world.logbook.delete_group(_group_of(world, params)["logGroupName"])
+    world.logbook.delete_group(group_of(world, params)["logGroupName"])
     return {}
 
 
@@ -91,7 +87,7 @@ def _listed(name: str, items: Sequence[Doc], params: Params) -> Params:
 
 @operation("logs", "PutRetentionPolicy")
 def put_retention_policy(world: World, params: Params) -> Params:
-    group = _group_of(world, params)
+    group = group_of(world, params)
     if params["retentionInDays"] not in _RETENTIONS:
         raise invalid_parameter("Invalid retention value.")
     group["retentionInDays"] = params["retentionInDays"]
@@ -101,7 +97,7 @@ def put_retention_policy(world: World, params: Params) -> Params:
 
 @operation("logs", "DeleteRetentionPolicy")
 def delete_retention_policy(world: World, params: Params) -> Params:
-    group = _group_of(world, params)
+    group = group_of(world, params)
     group.pop("retentionInDays", None)
     world.logbook.groups.touch(group["logGroupName"])
     return {}
@@ -109,7 +105,7 @@ def delete_retention_policy(world: World, params: Params) -> Params:
 
 @operation("logs", "CreateLogStream")
 def create_log_stream(world: World, params: Params) -> Params:
-    group, stream = _group_of(world, params)["logGroupName"], params["logStreamName"]
+    group, stream = group_of(world, params)["logGroupName"], params["logStreamName"]
     if world.logbook.stream(group, stream) is not None:
         raise ApiError("ResourceAlreadyExistsException", "The specified log stream already exists")
     world.logbook.ensure_stream(group, stream)
@@ -118,15 +114,15 @@ def create_log_stream(world: World, params: Params) -> Params:
 
 @operation("logs", "DeleteLogStream")
 def delete_log_stream(world: World, params: Params) -> Params:
-    group = _group_of(world, params)["logGroupName"]
-    _stream_of(world, group, params["logStreamName"])
+    group = group_of(world, params)["logGroupName"]
+    stream_of(world, group, params["logStreamName"])
     world.logbook.delete_stream(group, params["logStreamName"])
     return {}
 
 
 @operation("logs", "DescribeLogStreams")
 def describe_log_streams(world: World, params: Params) -> Params:
-    group = _group_of(world, params)
+    group = group_of(world, params)
     prefix = params.get("logStreamNamePrefix", "")
     by_time = params.get("orderBy") == "LastEventTime"
     if by_time and prefix:
@@ -153,7 +149,8 @@ def describe_log_streams(world: World, params: Params) -> Params:
     return _listed("logStreams", faces, params)
 
 
-def _stream_of(world: World, group: str, stream: str) -> Doc:
+def stream_of(world: World, group: str, stream: str) -> Doc:
+    """Return a log stream. Raises ResourceNotFoundException."""
     found = world.logbook.stream(group, stream)
     if found is None:
         raise ApiError("ResourceNotFoundException", "The specified log stream does not exist.")
@@ -162,9 +159,9 @@ def _stream_of(world: World, group: str, stream: str) -> Doc:
 
 @operation("logs", "PutLogEvents")
 def put_log_events(world: World, params: Params) -> Params:
-    group = _group_of(world, params)["logGroupName"]
+    group = group_of(world, params)["logGroupName"]
     stream = params["logStreamName"]
-    _stream_of(world, group, stream)
+    stream_of(world, group, stream)
     now = int(world.now() * 1000)
     events = [(e["timestamp"], e["message"]) for e in params["logEvents"]]
     if sorted(when for when, _ in events) != [when for when, _ in events]:
@@ -184,120 +181,8 @@ def put_log_events(world: World, params: Params) -> Params:
     return answer | {"rejectedLogEventsInfo": rejected} if rejected else answer
 
 
-_TOKEN = re.compile(r"([fb])/(-?\d+)/(-?\d+)")
-
-
-@operation("logs", "GetLogEvents")
-def get_log_events(world: World, params: Params) -> Params:
-    """Return a page. The token of a page without events is the one that was given, so that a
-    client that stops when the token does not change, stops."""
-    group = _group_of(world, params)["logGroupName"]
-    stream = params["logStreamName"]
-    _stream_of(world, group, stream)
-    limit = params.get("limit", MAX_EVENTS)
-    token = _parse_token(params.get("nextToken"))
-    backward = token[0] == "b" if token else not params.get("startFromHead", False)
-    found = world.logbook.page(
-        group,
-        stream,
-        after=token[1] if token and not backward else None,
-        before=token[1] if token and backward else None,
-        start=params.get("startTime"),
-        end=params.get("endTime"),
-        limit=limit,
-        newest_first=backward,
-    )
-    if backward:
-        found.reverse()
-    first, last = _ends(found, token, params)
-    return {
-        "events": [_show_event(e) for e in found],
-        "nextForwardToken": f"f/{last[0]}/{last[1]}",
-        "nextBackwardToken": f"b/{first[0]}/{first[1]}",
-    }
-
-
-Position = tuple[int, int]
-
-
-def _parse_token(text: str | None) -> tuple[str, Position] | None:
-    if text is None:
-        return None
-    found = _TOKEN.fullmatch(text)
-    if found is None:
-        raise invalid_parameter("The specified nextToken is invalid.")
-    return found[1], (int(found[2]), int(found[3]))
-
-
-def _ends(
-    found: Sequence[Event], token: tuple[str, Position] | None, params: Params
-) -> tuple[Position, Position]:
-    """Return the positions before the first and after the last event of a page."""
-    if found:
-        return (found[0].timestamp, found[0].id), (found[-1].timestamp, found[-1].id)
-    if token:
-        return token[1], token[1]
-    start = params.get("startTime", 0)
-    return (start, 0), (start - 1, 1 << 62)
-
-
-def _show_event(event: Event) -> Doc:
-    return {
-        "timestamp": event.timestamp,
-        "message": event.message,
-        "ingestionTime": event.ingestion_time,
-    }
-
-
-@operation("logs", "FilterLogEvents")
-def filter_log_events(world: World, params: Params) -> Params:
-    group = _group_of(world, params)["logGroupName"]
-    streams = _streams_asked(world, group, params)
-    limit = params.get("limit", MAX_EVENTS)
-    matches = matcher(params.get("filterPattern", ""))
-    token = _parse_token(params.get("nextToken"))
-    position = token[1] if token else None
-    found: list[Event] = []
-    while len(found) < limit:
-        batch = world.logbook.search(
-            group,
-            streams,
-            after=position,
-            start=params.get("startTime"),
-            end=params["endTime"] + 1 if "endTime" in params else None,
-            limit=MAX_EVENTS,
-        )
-        for event in batch:
-            position = (event.timestamp, event.id)
-            if matches(event.message):
-                found.append(event)
-                if len(found) == limit:
-                    break
-        if len(batch) < MAX_EVENTS:
-            break
-    answer: Params = {"events": [_show_found(e) for e in found], "searchedLogStreams": []}
-    if len(found) == limit and position:
-        answer["nextToken"] = f"f/{position[0]}/{position[1]}"
-    return answer
-
-
-def _streams_asked(world: World, group: str, params: Params) -> list[str] | None:
-    if names := params.get("logStreamNames"):
-        for name in names:
-            _stream_of(world, group, name)
-        return list(names)
-    if prefix := params.get("logStreamNamePrefix"):
-        names = [s["logStreamName"] for s in world.logbook.streams_of(group)]
-        return [n for n in names if n.startswith(prefix)]
-    return None
-
-
-def _show_found(event: Event) -> Doc:
-    return {"logStreamName": event.stream, "eventId": str(event.id).zfill(20), **_show_event(event)}
-
-
 def _group_of_arn(world: World, arn: str) -> Doc:
-    return _group_of(world, {"logGroupIdentifier": arn})
+    return group_of(world, {"logGroupIdentifier": arn})
 
 
 @operation("logs", "ListTagsForResource")
@@ -307,7 +192,7 @@ def list_tags_for_resource(world: World, params: Params) -> Params:
 
 @operation("logs", "ListTagsLogGroup")
 def list_tags_log_group(world: World, params: Params) -> Params:
-    return {"tags": _group_of(world, params)["tags"]}
+    return {"tags": group_of(world, params)["tags"]}
 
 
 @operation("logs", "TagResource")

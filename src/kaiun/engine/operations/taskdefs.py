@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterable
 
 from kaiun.engine.dispatch import Params, operation
-from kaiun.engine.operations import taskdef_checks
+from kaiun.engine.operations import task_size, taskdef_checks
 from kaiun.engine.operations.common import check_tags, paged, shown
 from kaiun.engine.protocol.errors import client_error, invalid_parameter
 from kaiun.engine.store import Doc
@@ -24,9 +24,9 @@ def register_task_definition(world: World, params: Params) -> Params:
     tags = check_tags(params.get("tags", []))
     request = copy.deepcopy(params)
     if "cpu" in request:
-        request["cpu"] = taskdef_checks.cpu_units(request["cpu"])
+        request["cpu"] = task_size.cpu_units(request["cpu"])
     if "memory" in request:
-        request["memory"] = taskdef_checks.memory_mib(request["memory"])
+        request["memory"] = task_size.memory_mib(request["memory"])
     taskdef_checks.check(request)
     definition = _definition(world, request)
     definition["_"] = {"tags": tags}
@@ -110,7 +110,7 @@ def _attributes(request: Doc) -> list[Doc]:
 def _compatibilities(request: Doc) -> list[str]:
     if request.get("networkMode", "bridge") != "awsvpc":
         return ["EXTERNAL", "EC2"]
-    fits = taskdef_checks.FARGATE_MEMORY.get(int(request.get("cpu", 0)), frozenset())
+    fits = task_size.FARGATE_MEMORY.get(int(request.get("cpu", 0)), frozenset())
     return ["EC2", "FARGATE"] if int(request.get("memory", 0)) in fits else ["EC2"]
 
 

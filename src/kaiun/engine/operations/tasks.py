@@ -13,8 +13,9 @@ from kaiun.engine.operations.common import (
     paged,
     shown,
 )
-from kaiun.engine.operations.placing import Order, check_placement, launch
-from kaiun.engine.operations.taskdef_checks import check_environment
+from kaiun.engine.operations.container_checks import check_environment
+from kaiun.engine.operations.making import Order
+from kaiun.engine.operations.placing import check_placement, launch
 from kaiun.engine.operations.taskdefs import find_active
 from kaiun.engine.protocol.errors import client_error, invalid_parameter
 from kaiun.engine.store import Doc

@@ -1,0 +1,89 @@
+"""What was observed of a task's containers: as the API shows it, and as the lifecycle sees it.
+
+It stands in a task's document under "_", "containers": name → status, exit_code, health, …
+"""
+
+from __future__ import annotations
+
+from kaiun.engine import spec
+from kaiun.engine.store import Doc
+from kaiun.engine.views import targets_of
+from kaiun.engine.world import World
+from kaiun.scheduler import view
+from kaiun.scheduler.model import Health, StopCode, TaskStatus
+
+_SHOWN = {"CREATED": "PENDING", "RUNNING": "RUNNING", "EXITED": "STOPPED", "GONE": "STOPPED"}
+
+
+def show_container(task: Doc, name: str) -> None:
+    """Have the API show what was observed of a container."""
+    own = task["_"]["containers"][name]
+    shown = next(c for c in task["containers"] if c["name"] == name)
+    shown["lastStatus"] = _SHOWN.get(own.get("status", ""), "PENDING")
+    if own.get("failure"):
+        shown["lastStatus"], shown["reason"] = "STOPPED", own["failure"]
+    pairs = (
+        ("runtimeId", "runtime_id"),
+        ("imageDigest", "image_digest"),
+        ("exitCode", "exit_code"),
+        ("reason", "reason"),
+    )
+    for face, inner in pairs:
+        if own.get(inner) is not None:
+            shown[face] = own[inner]
+    shown["healthStatus"] = own.get("health", "UNKNOWN")
+    shown["networkBindings"] = [
+        {"bindIP": ip, "containerPort": c, "hostPort": h, "protocol": protocol}
+        for c, h, ip, protocol in own.get("ports", ())
+    ]
+    if task["attachments"] and own.get("address"):
+        _show_address(task, shown, own["address"])
+
+
+def lifecycle_view(world: World, task: Doc) -> view.TaskView:
+    """Return a task as its lifecycle sees it."""
+    own = task["_"]
+    code = task.get("stopCode")
+    return view.TaskView(
+        id=own["id"],
+        containers=tuple(
+            _container_view(c, own["containers"].get(c["name"], {}))
+            for c in world.task_definitions[task["taskDefinitionArn"]]["containerDefinitions"]
+        ),
+        last_status=TaskStatus(task["lastStatus"]),
+        desired_status=TaskStatus(task["desiredStatus"]),
+        prepared=own["prepared"],
+        failure=own["failure"],
+        target_groups=len(own["load_balancers"]),
+        targets=targets_of(world, task),
+        removed=own["removed"],
+        stop_code=StopCode(code) if code else None,
+        stopped_reason=task.get("stoppedReason", ""),
+    )
+
+
+def _show_address(task: Doc, shown: Doc, address: str) -> None:
+    attachment = task["attachments"][0]
+    shown["networkInterfaces"] = [{"attachmentId": attachment["id"], "privateIpv4Address": address}]
+    kept = [d for d in attachment["details"] if d["name"] != "privateIPv4Address"]
+    attachment["details"] = [*kept, {"name": "privateIPv4Address", "value": address}]
+
+
+def _container_view(definition: Doc, own: Doc) -> view.ContainerView:
+    return view.ContainerView(
+        name=definition["name"],
+        essential=definition["essential"],
+        depends_on=tuple(
+            view.Dependency(d["containerName"], view.Condition(d["condition"]))
+            for d in definition.get("dependsOn", ())
+        ),
+        start_timeout_s=definition.get("startTimeout"),
+        stop_timeout_s=spec.stop_timeout_s(definition),
+        has_health_check="healthCheck" in definition,
+        status=view.ContainerStatus(own.get("status", "ABSENT")),
+        exit_code=own.get("exit_code"),
+        reason=own.get("reason"),
+        failure=own.get("failure"),
+        health=Health(own.get("health", "UNKNOWN")),
+        started_at=own.get("started_at"),
+    )
