@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import boto3
-import shutil
-
 import pytest
 from support.cli_app import App, Yaml, config
 

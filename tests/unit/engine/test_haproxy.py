@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -385,11 +386,18 @@ def test_removed_listener_gives_its_port_back(tmp_path: Path) -> None:
     asyncio.run(body())
 
 
-def test_long_home_gets_short_sockets(tmp_path: Path) -> None:
+def test_long_home_gets_short_sockets_that_go_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = Path(tempfile.mkdtemp(prefix="k", dir="/tmp"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short))
+
     async def body() -> None:
         async with balancer(tmp_path / ("long" * 25)) as b:
             port = free_port()
             await b.apply(Wiring((Listener("l", port, FixedResponse(200, body="hi")),)))
             assert (await get(port)).body == "hi"
+            assert list(short.iterdir())
 
     asyncio.run(body())
+    short.rmdir()  # which raises unless it is empty

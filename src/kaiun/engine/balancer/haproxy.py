@@ -89,6 +89,13 @@ class HaproxyBalancer:
             async with self._lock:
                 self._applied = None
                 await self._child.stop()
+                self._remove_folder()
+
+    def _remove_folder(self) -> None:
+        """Remove the folder that was made for the sockets, where one was."""
+        folder = _socket_folder(self._home)
+        if folder != self._home:
+            shutil.rmtree(folder, ignore_errors=True)
 
     # -- how
 
