@@ -117,6 +117,7 @@ class Child:
     process: Process | None = None
     _popen: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     _ending: Ending | None = field(default=None, repr=False)
+    _revival: asyncio.TimerHandle | None = field(default=None, repr=False)
     _spawned_at: float = field(default=0.0, repr=False)
 
     @property
@@ -197,10 +198,13 @@ class Child:
             _kill_group(self.process.pid)
         self.adopt()  # which reaps it
         delay_s = 0.0 if age_s > _LONG_LIVED_S else REVIVAL_S
-        asyncio.get_running_loop().call_later(delay_s, lost)
+        self._revival = asyncio.get_running_loop().call_later(delay_s, lost)
 
     def release(self) -> None:
-        """Let go of it: it goes on, and nobody is told of its end."""
+        """Let go of it: it goes on, and nobody is told of its end any more."""
+        if self._revival is not None:
+            self._revival.cancel()
+            self._revival = None
         if self._ending is not None:
             self._ending.cancel()
             self._ending = None

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from support.web import Site, get
 
-from kaiun.engine.child import Child, beginning, environment, free_port
+from kaiun.engine.child import REVIVAL_S, Child, beginning, environment, free_port
 from kaiun.engine.registry import Registry
 from kaiun.engine.side import SideServices
 from kaiun.errors import EngineError
@@ -122,7 +122,10 @@ def test_registry_is_adopted_and_started_again_when_killed(tmp_path: Path) -> No
         first = Registry(tmp_path, 0)
         port = await first.start()
         pid = json.loads((tmp_path / "registry.pid").read_text())["pid"]
-        assert await Registry(tmp_path, port).start() == port  # adopts
+        await first.close(stop=False)
+        second = Registry(tmp_path, port)
+        assert await second.start() == port  # adopts
+        await second.close(stop=False)
         assert json.loads((tmp_path / "registry.pid").read_text())["pid"] == pid
         os.kill(pid, signal.SIGKILL)
         third = Registry(tmp_path, port)
@@ -158,6 +161,37 @@ def test_registry_names_the_port_that_is_taken(tmp_path: Path) -> None:
         with pytest.raises(EngineError, match=f"port {site.port} is taken"):
             await Registry(tmp_path, site.port).start()
         await site.close()
+
+    asyncio.run(body())
+
+
+def test_child_that_ended_is_not_brought_back_once_let_go(child: Child) -> None:
+    told: list[str] = []
+
+    async def body() -> None:
+        process = child.spawn(SLEEP, environment())
+        child.watch(lambda: told.append("lost"))
+        os.kill(process.pid, signal.SIGKILL)
+        async with asyncio.timeout(10):
+            while child.process is not None:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        child.release()
+        await asyncio.sleep(REVIVAL_S * 1.2)
+
+    asyncio.run(body())
+    assert told == []
+
+
+def test_end_of_a_child_is_told_once(child: Child) -> None:
+    async def body() -> None:
+        told = asyncio.Event()
+        process = child.spawn(SLEEP, environment())
+        child.watch(told.set)
+        child.watch(told.set)
+        os.kill(process.pid, signal.SIGKILL)
+        async with asyncio.timeout(10):
+            await told.wait()
+        assert child.adopt() is None
 
     asyncio.run(body())
 

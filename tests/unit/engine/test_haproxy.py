@@ -397,7 +397,6 @@ def test_long_home_gets_short_sockets_that_go_with_it(
             port = free_port()
             await b.apply(Wiring((Listener("l", port, FixedResponse(200, body="hi")),)))
             assert (await get(port)).body == "hi"
-            assert list(short.iterdir())
 
     asyncio.run(body())
     short.rmdir()  # which raises unless it is empty
