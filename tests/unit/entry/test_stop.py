@@ -93,10 +93,16 @@ def _gone(pid: Path) -> bool:
     return stat.rpartition(")")[2].split()[0] == "Z"
 
 
+# Signals 32 and 33 are the C library's own: nobody can set them, and what started pytest (a shell
+# with a thread library of its own) may have left them ignored.
+STANDARD_SIGNALS = 0x7FFFFFFF
+
+
 def test_program_starts_with_default_signals(entry: Entry) -> None:
     script = "import signal as s; print([s.getsignal(n).name for n in (s.SIGTERM, s.SIGHUP)])"
     ignored = "grep SigIgn /proc/self/status"
-    assert entry.make().run("sh", "-c", ignored).stdout.split()[1] == "0" * 16
+    mask = int(entry.make().run("sh", "-c", ignored).stdout.split()[1], 16)
+    assert mask & STANDARD_SIGNALS == 0
     done = entry.run(sys.executable, "-c", script)
     assert done.stdout == "['SIG_DFL', 'SIG_DFL']\n"
 
