@@ -12,7 +12,7 @@ import time
 from datetime import datetime
 from typing import Any
 
-from bench.machine import machine, until
+from bench._machine import machine, until
 
 IMAGE = "kaiun-base:bookworm"
 COMMAND = ["sh", "-c", "trap 'exit 0' TERM; sleep 600 & wait"]

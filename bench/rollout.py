@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.machine import BIN, Machine, machine
+from bench._machine import BIN, Machine, machine
 
 ROUNDS = 3
 DRAIN_S = 50
