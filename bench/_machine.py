@@ -68,11 +68,16 @@ def machine(**settings: str) -> Iterator[Machine]:
             bare.kaiun("local", "down")
 
 
-def until(what: str, condition: Callable[[], T], timeout_s: float = 60.0) -> T:
-    """Return the first true value of `condition`; TimeoutError when the deadline passes."""
+def until(
+    what: str, condition: Callable[[], T | None], timeout_s: float = 60.0, *, poll_s: float = 0.02
+) -> T:
+    """Return the first true value of `condition`; TimeoutError when the deadline passes.
+
+    `poll_s` bounds how late the answer can be: choose it well below what is measured.
+    """
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         if found := condition():
             return found
-        time.sleep(0.02)
+        time.sleep(poll_s)
     raise TimeoutError(f"{what}: not within {timeout_s:g} s")

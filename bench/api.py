@@ -19,15 +19,17 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+
+from bench._machine import until
 
 SERVICES = 1000
 CLIENTS = 8
 SECONDS = 2.0
 ROUNDS = 3
+POLL_S = 0.002  # of a start that takes about 200 ms
 TARGET = "AmazonEC2ContainerServiceV20141113.DescribeServices"
 Keys = tuple[str, str]
 MOTO_KEYS = ("AKIA", "secret")
@@ -65,22 +67,13 @@ def _start(home: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def _until(condition: Callable[[], Any], deadline_s: float = 60.0) -> Any:
-    end = time.monotonic() + deadline_s
-    while not (value := condition()):
-        if time.monotonic() > end:
-            raise TimeoutError("not within the deadline")
-        time.sleep(0.002)
-    return value
-
-
 def _first_response_s() -> float:
     """Return the time from starting the process to the first 200 of its health."""
     with tempfile.TemporaryDirectory() as home:
         began = time.monotonic()
         process = _start(Path(home))
         try:
-            _until(lambda: _healthy(Path(home)))
+            until("the engine answers", lambda: _healthy(Path(home)), poll_s=POLL_S)
             return time.monotonic() - began
         finally:
             process.terminate()
@@ -103,7 +96,7 @@ def _engine() -> Iterator[tuple[int, Keys, int]]:
         home = Path(name)
         process = _start(home)
         try:
-            port = _until(lambda: _healthy(home))
+            port = until("the engine answers", lambda: _healthy(home))
             env = json.loads((home / "env.json").read_text())
             yield port, (env["access_key"], env["secret_key"]), process.pid
         finally:
@@ -122,7 +115,7 @@ def _moto() -> Iterator[int]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        _until(lambda: _listens(port))
+        until("moto listens", lambda: _listens(port))
         yield port
     finally:
         process.terminate()

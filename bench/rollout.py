@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench._machine import BIN, Machine, machine
+from bench._machine import BIN, Machine, machine, until
 
 ROUNDS = 3
 DRAIN_S = 50
@@ -75,8 +75,11 @@ def one_rollout(here: Machine, app: Path, ecs: Any) -> tuple[float, float, int, 
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
-    while len(service(ecs)["deployments"]) == 1 and deploy.poll() is None:
-        time.sleep(0.2)
+    until(
+        "the rollout begins",
+        lambda: len(service(ecs)["deployments"]) > 1 or deploy.poll() is not None,
+        poll_s=0.2,
+    )
     words = ("ecs", "wait", "services-stable", "--cluster", "bench", "--services")
     waiter = subprocess.Popen([str(BIN / "aws"), *words, "bench-local-web"], env=here.env)
     out, _ = deploy.communicate(timeout=300)
