@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-import posixpath
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kaiun.config.loader import every
-from kaiun.errors import ImageError
 from kaiun.image import client as clients
-from kaiun.image import context, git, layer, lock, probe, reference, source
-from kaiun.image import revision as revisions
+from kaiun.image import layer, lock, probe, reference
 from kaiun.image.build import Recipe, build
 from kaiun.image.credentials import anonymous, docker_config, first_of
 from kaiun.image.events import BuildEvent, silent
 from kaiun.image.push import push
 from kaiun.image.registry import Registry
 from kaiun.image.stop import Stop
+from kaiun.image.supply import from_git
 from kaiun.image.transport import Transport
 from kaiun.local.home import state_home
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from kaiun.config.schema import Config
     from kaiun.image.client import Client
     from kaiun.image.credentials import CredentialSource
     from kaiun.image.events import Progress
     from kaiun.image.reference import Reference
     from kaiun.image.revision import Revision
-    from kaiun.image.source import Place, Source
+    from kaiun.image.source import Source
+    from kaiun.image.supply import Supply
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +72,7 @@ class Workshop:
 class _Job:
     wanted: Source
     revision: Revision
-    place: Place
+    supply: Supply
     target: Reference
     registry: Registry
     workshop: Workshop
@@ -100,8 +95,15 @@ def find(wanted: Source, revision: Revision, workshop: Workshop) -> Built | None
 
     Raises ImageError when the registry cannot be asked.
     """
+    return find_supplied(wanted, revision, from_git(wanted, revision), workshop)
+
+
+def find_supplied(
+    wanted: Source, revision: Revision, supply: Supply, workshop: Workshop
+) -> Built | None:
+    """Return the image of what was supplied, as `find` does."""
     started = time.monotonic()
-    job = _job(wanted, revision, workshop)
+    job = _job(wanted, revision, supply, workshop)
     digest = job.registry.digest(job.target)
     return job.result(digest, started, built=False) if digest else None
 
@@ -114,29 +116,35 @@ def ensure(
     With `no_cache` it is built afresh in any case. Safe to call from several threads.
     Raises ImageError: nothing was published then; Interrupted after workshop.stop.request().
     """
+    supply = from_git(wanted, revision)
+    return ensure_supplied(wanted, revision, supply, workshop, no_cache=no_cache)
+
+
+def ensure_supplied(
+    wanted: Source,
+    revision: Revision,
+    supply: Supply,
+    workshop: Workshop,
+    *,
+    no_cache: bool = False,
+) -> Built:
+    """Return the image of what was supplied, as `ensure` does: wherever the Docker Engine is."""
     started = time.monotonic()
-    job = _job(wanted, revision, workshop)
+    job = _job(wanted, revision, supply, workshop)
     if not no_cache and (digest := job.registry.digest(job.target)):
         return job.result(digest, started, built=False)
     digest, built = _make(job, no_cache=no_cache)
     return job.result(digest, started, built=built)
 
 
-def _job(wanted: Source, revision: Revision, workshop: Workshop) -> _Job:
-    if wanted.host:
-        raise ImageError(
-            f"image.host {wanted.host!r}: a build host is not supported by this version yet",
-            where="kaiun.yml",
-            hint="remove `image.host`: kaiun then builds on the Docker Engine here",
-        )
-    place = source.locate(wanted, revision)
-    target = replace(reference.parse(wanted.repository), tag=place.tag)
-    return _Job(wanted, revision, place, target, workshop.connected(), workshop)
+def _job(wanted: Source, revision: Revision, supply: Supply, workshop: Workshop) -> _Job:
+    target = replace(reference.parse(wanted.repository), tag=supply.tag)
+    return _Job(wanted, revision, supply, target, workshop.connected(), workshop)
 
 
 def _make(job: _Job, *, no_cache: bool) -> tuple[str, bool]:
     """Build under the lock; return the digest, and False if another build was faster."""
-    dockerfile = source.require_dockerfile(job.wanted, job.place)
+    dockerfile = job.supply.dockerfile()
     client = clients.find()
     clients.require_engine(client)
     waiting = BuildEvent("wait", "started", "another build of this image is running")
@@ -144,9 +152,9 @@ def _make(job: _Job, *, no_cache: bool) -> tuple[str, bool]:
     with lock.held(job.workshop.home, job.name, stop, lambda: job.tell(waiting)):
         if not no_cache and (digest := job.registry.digest(job.target)):
             return digest, False
-        for warning in context.warnings(job.place):
+        for warning in job.supply.warnings():
             job.tell(BuildEvent("note", "output", line=warning))
-        with context.unpacked(job.place, stop) as directory:
+        with job.supply.unpacked(stop) as directory:
             recipe = _recipe(job, directory, dockerfile, no_cache=no_cache)
             _build(client, recipe, job)
         credentials = job.workshop.injected(job.target.registry)
@@ -162,27 +170,13 @@ def _build(client: Client, recipe: Recipe, job: _Job) -> None:
         build(client, recipe, progress=job.tell, stop=stop)
         return
     plain = layer.plain_name()
-    configs = start_of(job.wanted, job.place, job.tell)
+    configs = job.supply.configs(job.tell)
     layering = layer.Layering(client, job.tell, stop, configs, job.revision.sha)
     try:
         build(client, replace(recipe, name=plain), progress=job.tell, stop=stop)
         layer.add(plain, recipe, layering)
     finally:
         probe.untag(client, plain)
-
-
-def start_of(wanted: Source, place: Place, tell: Callable[[BuildEvent], None]) -> dict[str, Config]:
-    """Return the configuration of each environment, as the commit has it.
-
-    A kaiun.yml that is not in the commit is read from the work tree, with a note.
-    """
-    file = wanted.root / wanted.layer
-    path = posixpath.join(revisions.prefix(wanted.root), wanted.layer)
-    shown = git.attempt(place.top, "show", f"{place.commit}:{path}")
-    if shown.returncode:
-        tell(BuildEvent("note", "output", line=f"{path} is not in the commit: taken as it is here"))
-        return every(file)
-    return every(file, shown.stdout.decode("utf-8", "replace"))
 
 
 def _recipe(job: _Job, directory: Path, dockerfile: str, *, no_cache: bool) -> Recipe:

@@ -1,0 +1,104 @@
+"""What a build is made from: the git repository here, or what a developer sent to a build host.
+
+The pipeline asks a Supply, never git: on a build host there is no repository, no work tree.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from kaiun.config.loader import every
+from kaiun.errors import ImageError
+from kaiun.image import context, git, source
+from kaiun.image import revision as revisions
+from kaiun.image.events import BuildEvent
+
+if TYPE_CHECKING:
+    from kaiun.config.schema import Config
+    from kaiun.image.revision import Revision
+    from kaiun.image.source import Place, Source
+    from kaiun.image.stop import Stop
+
+Tell = Callable[[BuildEvent], None]
+
+
+class Supply(Protocol):
+    """The inputs of one build. `tag` is known at once; the rest is fetched when asked for."""
+
+    @property
+    def tag(self) -> str: ...
+
+    def dockerfile(self) -> str:
+        """Return its path inside the context. Raises ImageError when the commit has none."""
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return what a user would miss in the context."""
+
+    def unpacked(self, stop: Stop) -> AbstractContextManager[Path]:
+        """Yield a directory that holds the context and ends with the block."""
+
+    def configs(self, tell: Tell) -> dict[str, Config]:
+        """Return the configuration of each environment, as the commit has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FromGit:
+    """The inputs as the repository around the source holds them."""
+
+    wanted: Source
+    place: Place
+
+    @property
+    def tag(self) -> str:
+        return self.place.tag
+
+    def dockerfile(self) -> str:
+        return source.require_dockerfile(self.wanted, self.place)
+
+    def warnings(self) -> tuple[str, ...]:
+        return context.warnings(self.place)
+
+    def unpacked(self, stop: Stop) -> AbstractContextManager[Path]:
+        return context.unpacked(self.place, stop)
+
+    def configs(self, tell: Tell) -> dict[str, Config]:
+        return start_of(self.wanted, self.place, tell)
+
+
+def from_git(wanted: Source, revision: Revision) -> FromGit:
+    """Return the inputs of `wanted` at `revision`.
+
+    Raises ImageError when the context is not a directory of the commit.
+    """
+    if wanted.host:
+        raise ImageError(
+            f"image.host {wanted.host!r}: a build host is not supported by this version yet",
+            where="kaiun.yml",
+            hint="remove `image.host`: kaiun then builds on the Docker Engine here",
+        )
+    return FromGit(wanted, source.locate(wanted, revision))
+
+
+def start_of(wanted: Source, place: Place, tell: Tell) -> dict[str, Config]:
+    """Return the configuration of each environment, as the commit has it.
+
+    A kaiun.yml that is not in the commit is read from the work tree, with a note.
+    """
+    text, note = text_of(wanted, place)
+    if note:
+        tell(BuildEvent("note", "output", line=note))
+    return every(wanted.root / wanted.layer, text)
+
+
+def text_of(wanted: Source, place: Place) -> tuple[str | None, str]:
+    """Return kaiun.yml as the commit has it, else None with a note."""
+    path = posixpath.join(revisions.prefix(wanted.root), wanted.layer)
+    shown = git.attempt(place.top, "show", f"{place.commit}:{path}")
+    if shown.returncode:
+        return None, f"{path} is not in the commit: taken as it is here"
+    return shown.stdout.decode("utf-8", "replace"), ""
