@@ -5,6 +5,7 @@
     ├── ConfigError            2   kaiun.yml is wrong: one problem, with its place
     │   └── ConfigErrors       2   all the problems of one file, reported at once
     ├── ImageError             2   no image can be had for this revision
+    ├── AssetsError            2   assets cannot be compiled, or what was compiled is not whole
     ├── AwsError               2   AWS refused or could not be reached
     ├── SecretsError           2   a vault file does not open, or is not as it should be
     ├── EngineError            2   the local ECS cannot start, stop or answer
@@ -63,6 +64,10 @@ class ConfigErrors(ConfigError):
 
 class ImageError(KaiunError):
     """No image can be had for this revision: git, Docker or the registry said no."""
+
+
+class AssetsError(KaiunError):
+    """Assets cannot be compiled, published or put in place, or are not whole."""
 
 
 class AwsError(KaiunError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import threading
 from collections import deque
@@ -13,6 +14,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+
+
+def digest_of(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 @dataclass
@@ -38,6 +43,7 @@ class FakeRegistry:
     realm: str = ""  # of the bearer challenge, by default this server's /token
     manifests: dict[tuple[str, str], str] = field(default_factory=dict)
     bodies: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    blobs: dict[tuple[str, str], bytes] = field(default_factory=dict)
     tags: dict[str, list[str]] = field(default_factory=dict)
     failures: deque[tuple[int, dict[str, str]]] = field(default_factory=deque)
     asked: list[Asked] = field(default_factory=list)
@@ -49,6 +55,20 @@ class FakeRegistry:
     @property
     def host(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    def put(self, name: str, document: dict[str, object], tag: str = "") -> str:
+        """Keep a manifest under its digest and a tag; return the digest."""
+        body = json.dumps(document).encode()
+        digest = digest_of(body)
+        self.bodies[name, digest] = body
+        if tag:
+            self.bodies[name, tag] = body
+        return digest
+
+    def put_blob(self, name: str, data: bytes) -> str:
+        digest = digest_of(data)
+        self.blobs[name, digest] = data
+        return digest
 
     @contextmanager
     def serving(self) -> Iterator[FakeRegistry]:
@@ -72,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
-        body = self.rfile.read(length).decode()
+        body = self.rfile.read(length).decode("utf-8", "replace")
         self.registry.asked.append(Asked(self.command, self.path, dict(self.headers), body))
         if self.path.startswith("/token"):
             self._give_token(body)
@@ -90,6 +110,11 @@ class _Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path.removeprefix("/v2/")
         if path.endswith("/tags/list"):
             self._list(path.removesuffix("/tags/list"))
+            return
+        if "/blobs/" in path:
+            name, _, digest = path.partition("/blobs/")
+            blob = self.registry.blobs.get((name, digest))
+            self._answer(404) if blob is None else self._answer(200, {}, blob)
             return
         name, _, reference = path.partition("/manifests/")
         key = (name, reference)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from kaiun.config import overrides, startchecks
+from kaiun.config import assetchecks, overrides, startchecks
 from kaiun.config.places import Found, Node
 from kaiun.config.problems import nearest, suggestion
 from kaiun.config.schema import Config, Health, Process, Workload
@@ -29,6 +29,7 @@ def check(config: Config, tree: Node) -> Iterator[Found]:
     yield from listeners(config, tree)
     yield from names(config, tree)
     yield from twice(tree)
+    yield from assetchecks.assets(config, tree)
     yield from startchecks.start(config, tree)
     for name, process in config.processes.items():
         where = tree.get("processes", name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeVar
 
+from kaiun.config import assets
 from kaiun.config.schema import (
     Config,
     Environment,
@@ -32,6 +33,7 @@ def complete(given: Environment, environment: str, root: Path) -> Config:
         is_local=local,
         root=root,
         image=given.image,
+        assets=assets.complete(given.assets, given.region, local=local),
         start=given.start,
         processes={name: _workload(given, item) for name, item in given.processes.items()},
         tasks={name: _workload(given, item) for name, item in given.tasks.items()},

@@ -7,7 +7,7 @@ Every environment of the file is validated, not only the one that is asked for, 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +21,8 @@ from kaiun.errors import ConfigError, ConfigErrors
 
 __all__ = ["discover", "every", "load"]
 
-START = "start"
+# What they say is read elsewhere than here: in the container, and where the image is built.
+ASIDE = ("start", "assets")
 
 
 @dataclass(slots=True)
@@ -100,7 +101,8 @@ def every(file: Path, text: str | None = None) -> dict[str, Config]:
         problems = loading.found if name else []  # an environment may add what is missing
         config = validate(document.written(node), name, root, problems)
         if config is not None:
-            configs[name] = config
+            implied = not environments.is_declared(tree, name)
+            configs[name] = config.model_copy(update={"is_implied": implied})
     if loading.found:
         raise loading.errors()
     return configs
@@ -108,7 +110,7 @@ def every(file: Path, text: str | None = None) -> dict[str, Config]:
 
 def top(tree: Node) -> Node:
     """Return the file without its environments."""
-    return moved(tree, {k: v for k, v in tree.items.items() if k != environments.ENVIRONMENTS})
+    return without(tree, (environments.ENVIRONMENTS,))
 
 
 def examined(tree: Node, environment: str, loading: Loading) -> Config | None:
@@ -141,16 +143,19 @@ def chosen(tree: Node, name: str, loading: Loading) -> Config | None:
     config = validate(document.written(node), name, loading.sources.root, loading.found)
     if config is None:
         return None
-    bare = moved(node, {key: each for key, each in node.items.items() if key != START})
+    bare = without(node, ASIDE)
     secrets, file = lookups[0].secrets(), loading.file.name
     update = {"unresolved": unresolved(bare), "sensitive": secrets, "file": file}
     return config.model_copy(update=update)
 
 
 def aside(tree: Node, change: Callable[[Node], Node]) -> Node:
-    """Return the tree changed but for `start:`, whose `${…}` are read when a container starts."""
-    start = tree.items.get(START)
-    if start is None:
-        return change(tree)
-    rest = change(moved(tree, {key: each for key, each in tree.items.items() if key != START}))
-    return moved(rest, {**rest.items, START: start})
+    """Return the tree changed but for the sections whose `${…}` are not ours to fill."""
+    rest = change(without(tree, ASIDE))
+    kept = {key: tree.items[key] for key in ASIDE if key in tree.items}
+    return moved(rest, {**rest.items, **kept}) if kept else rest
+
+
+def without(tree: Node, keys: Sequence[str]) -> Node:
+    """Return the mapping without some of its keys."""
+    return moved(tree, {key: each for key, each in tree.items.items() if key not in keys})

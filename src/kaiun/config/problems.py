@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
-from kaiun.config import schema, start, workload
+from kaiun.config import assets, schema, start, workload
 from kaiun.config.places import Found, Node, Path
 from kaiun.config.values import BadValueError
 
@@ -34,6 +34,8 @@ MODELS: Mapping[Path, type[schema.Model]] = {
     ("logs",): schema.Logs,
     ("network",): schema.Network,
     ("roles",): schema.Roles,
+    ("assets",): assets.Assets,
+    ("assets", "keep"): assets.Keep,
     ("start",): start.Start,
     ("start", "require", "*"): start.Require,
     ("start", "fetch", "*"): start.Fetch,
@@ -45,7 +47,7 @@ MODELS: Mapping[Path, type[schema.Model]] = {
 }
 MAPPINGS = frozenset({"dict_type", "model_type", "model_attributes_type"})
 LATER: Mapping[Path, frozenset[str]] = {
-    (): frozenset({"assets", "jobs", "autoscale", "schedule", "alarms", "cpu", "dashboard"}),
+    (): frozenset({"jobs", "autoscale", "schedule", "alarms", "cpu", "dashboard"}),
     ("processes", "*"): frozenset({"autoscale", "schedule", "alarms", "sidecars", "strategy"}),
     ("tasks", "*"): frozenset({"schedule"}),
 }
@@ -63,6 +65,7 @@ REQUIRED = {
     "repository": "repository: registry.example.com/shop",
     "context": "context: services/redis",
     "command": "command: bundle exec rails db:migrate",
+    "assets/command": "command: bundle exec rails assets:precompile",
 }
 
 
@@ -83,7 +86,8 @@ def told(error: Detail, tree: Node) -> tuple[Found, Node]:
     kind = error["type"]
     if kind == "missing":
         name = str(rest[0]) if rest else ""
-        hint = f"add `{REQUIRED[name]}`" if name in REQUIRED else ""
+        known = REQUIRED.get("/".join(map(str, (*node.path, name)))) or REQUIRED.get(name)
+        hint = f"add `{known}`" if known else ""
         return Found(node.place, (*node.path, name), "missing", hint), node
     if kind == "extra_forbidden":
         return unknown(node, loc), node

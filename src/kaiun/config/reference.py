@@ -51,6 +51,7 @@ START = (
     "The placeholders above have no meaning here: `${VAR}`, `${VAR:-default}` and "
     "`${VAR:?message}` are variables of the container, read when it starts."
 )
+ASSETS = "No placeholder has a meaning here: the commit alone decides what is compiled."
 SECTIONS = (
     ("", "Top level", ""),
     ("Image", "image", ""),
@@ -63,6 +64,8 @@ SECTIONS = (
     ("Network", "network", ""),
     ("Roles", "roles", ""),
     ("Beside", "processes/NAME/with/NAME", "A command alone is short for `{command: …}`."),
+    ("Assets", "assets", ASSETS),
+    ("Keep", "assets/keep", ""),
     ("Start", "start", START),
     ("Require", "start/require", "A name alone is short for `{name: …}`."),
     ("Fetch", "start/fetch", ""),

@@ -16,6 +16,7 @@ from pydantic import (
     StrictBool,
 )
 
+from kaiun.config.assets import Assets, Keep
 from kaiun.config.fields import (
     Address,
     Bucket,
@@ -36,12 +37,14 @@ from kaiun.config.start import Start
 from kaiun.config.workload import Build, Deploy, Health, Model, Process, Task, Workload
 
 __all__ = [
+    "Assets",
     "Build",
     "Config",
     "Deploy",
     "Environment",
     "Health",
     "Image",
+    "Keep",
     "Logs",
     "Model",
     "Network",
@@ -134,6 +137,11 @@ class Settings(Model):
 
     app: Name = Field(description="The name of the app; begins the names of all that is created.")
     image: Image = Field(description="The image of the app.")
+    assets: Assets | None = Field(
+        default=None,
+        description="What is compiled once for all tasks, and where browsers get it; "
+        "null under an environment goes without.",
+    )
     start: Start = Field(
         default=Start.model_construct(),
         description="What happens in a container before its process: steps, in the order written.",
@@ -200,6 +208,7 @@ class Config(Settings):
     is_local: bool
     root: Path
     file: str = "kaiun.yml"
+    is_implied: bool = False  # nobody wrote this environment: it is the top level by another name
     unresolved: tuple[str, ...] = ()
     sensitive: frozenset[str] = Field(default=frozenset(), exclude=True, repr=False)
 

@@ -231,7 +231,9 @@ class Start(Model):
         Field(default=(), description="Templates that are rendered.")
     )
     assets: StrictBool = Field(
-        default=False, description="Whether the environment's asset manifest is put in place."
+        default=True,
+        description="Whether the environment's asset manifest is put in place, where it has "
+        "`assets`; by default right after `require`.",
     )
     wait: tuple[Annotated[Wait, short("address"), OrText("short for `{address: …}`")], ...] = Field(
         default=(), description="What must answer first."

@@ -31,9 +31,6 @@ def start(config: Config, tree: Node) -> Iterator[Found]:
     for index, secret in enumerate(config.start.secrets):
         if secret.sign_key and secret.format != "yaml_vault":
             yield at(where, "secrets", index, "sign_key", message="has no meaning in this format")
-    if config.start.assets:
-        message, hint = "not supported by this version yet", "remove it"
-        yield at(where, "assets", message=message, hint=hint)
 
 
 def reserved(config: Config, tree: Node) -> Iterator[Found]:

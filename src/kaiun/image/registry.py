@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import threading
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import urllib3
@@ -89,6 +89,41 @@ class Registry:
             found += cast("list[str]", _json(answer, reference).get("tags") or [])
             path = _next_page(answer, path)
         return found
+
+    def labels(self, reference: Reference, digest: str) -> dict[str, str]:
+        """Return the labels of an image, {} where it has none or is not there.
+
+        Of an image for several platforms those of the first. Raises ImageError.
+        """
+        manifest = self.manifest(reference, digest)
+        if manifest and isinstance(parts := manifest.get("manifests"), list) and parts:
+            manifest = self.manifest(reference, parts[0]["digest"])
+        config = manifest and manifest.get("config")
+        if not isinstance(config, dict):
+            return {}
+        image = _decoded(self.blob(reference, config["digest"]), reference)
+        labels = cast("dict[str, dict[str, str] | None]", image.get("config") or {}).get("Labels")
+        return dict(labels or {})
+
+    def manifest(self, reference: Reference, name: str) -> dict[str, Any] | None:
+        """Return the manifest under a tag or digest, None where there is none.
+
+        Raises ImageError, also when it is not what its digest says.
+        """
+        answer = self._call("GET", reference, f"/manifests/{name}")
+        if answer.status == 404:
+            return None
+        _expect(answer, reference, 200)
+        if DIGEST.fullmatch(name):
+            _require_whole(answer.data, name, reference)
+        return _json(answer, reference)
+
+    def blob(self, reference: Reference, digest: str) -> bytes:
+        """Return a small blob. Raises ImageError when it is missing or not what its digest says."""
+        answer = self._call("GET", reference, f"/blobs/{digest}")
+        _expect(answer, reference, 200)
+        _require_whole(answer.data, digest, reference)
+        return answer.data
 
     def delete(self, reference: Reference, digest: str) -> bool:
         """Delete a manifest with all its tags; return whether it was there.
@@ -177,14 +212,27 @@ def _require_safe(realm: str, reference: Reference) -> None:
     )
 
 
-def _json(answer: urllib3.BaseHTTPResponse, reference: Reference) -> dict[str, object]:
+def _json(answer: urllib3.BaseHTTPResponse, reference: Reference) -> dict[str, Any]:
+    return _decoded(answer.data, reference)
+
+
+def _decoded(data: bytes, reference: Reference) -> dict[str, Any]:
     try:
-        loaded = json.loads(answer.data)
+        loaded = json.loads(data)
     except ValueError:
         loaded = None
     if isinstance(loaded, dict):
         return loaded
     raise ImageError("the registry's answer is not JSON", where=reference.registry)
+
+
+def _require_whole(data: bytes, digest: str, reference: Reference) -> None:
+    if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
+        raise ImageError(
+            f"what the registry has is not what its digest {digest[:19]}… says",
+            where=f"{reference.registry}/{reference.path}",
+            hint="the registry's storage is damaged, or a proxy changes what it gives",
+        )
 
 
 def _next_page(answer: urllib3.BaseHTTPResponse, path: str) -> str:

@@ -188,6 +188,33 @@ def test_manifest_is_deleted(fake: FakeRegistry, shop: Reference) -> None:
     assert any("pull%2Cdelete" in each.path for each in fake.asked)
 
 
+def image(fake: FakeRegistry, labels: dict[str, str] | None) -> str:
+    config = json.dumps({"config": {"Labels": labels}}).encode()
+    return fake.put("shop", {"config": {"digest": fake.put_blob("shop", config)}})
+
+
+def test_labels_are_read_from_the_image_and_from_the_first_of_an_index(fake: FakeRegistry) -> None:
+    shop = parse(f"{fake.host}/shop")
+    labels = {"kaiun.app": "shop"}
+    digest = image(fake, labels)
+    index = fake.put("shop", {"manifests": [{"digest": digest}, {"digest": image(fake, None)}]})
+    assert registry().labels(shop, digest) == labels
+    assert registry().labels(shop, index) == labels
+    assert registry().labels(shop, image(fake, None)) == {}
+    assert registry().labels(shop, DIGEST) == {}
+
+
+def test_damaged_manifest_or_blob_is_an_error(fake: FakeRegistry) -> None:
+    shop = parse(f"{fake.host}/shop")
+    digest = image(fake, {})
+    fake.blobs = dict.fromkeys(fake.blobs, b"{}")
+    with pytest.raises(ImageError, match="not what its digest"):
+        registry().labels(shop, digest)
+    fake.bodies["shop", digest] = b"{}"
+    with pytest.raises(ImageError, match="not what its digest"):
+        registry().labels(shop, digest)
+
+
 def test_docker_settings_are_the_default(
     fake: FakeRegistry, shop: Reference, docker_directory: Path
 ) -> None:
