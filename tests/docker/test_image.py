@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.repository import Repository
@@ -33,6 +34,7 @@ from kaiun.image import (
     Registry,
     Source,
     Workshop,
+    caches,
     ensure,
     ensure_all,
     find,
@@ -111,11 +113,11 @@ class Bench:
     workshop: Workshop
     events: list[BuildEvent]
 
-    def ensure(self, **changes: object) -> Built:
-        no_cache = bool(changes.pop("no_cache", False))
+    def ensure(self, *, no_cache: frozenset[str] = frozenset(), **changes: object) -> Built:
+        workshop = replace(self.workshop, no_cache=no_cache)
         source = replace(self.source, **changes)  # type: ignore[arg-type]
         revision = resolve(self.repository.path)
-        return ensure(source, revision, self.workshop, no_cache=no_cache)
+        return ensure(source, revision, workshop)
 
     def run(self, image: str, *command: str) -> str:
         return docker("run", "--rm", "--network=none", image, *command)
@@ -219,7 +221,7 @@ def test_directory_is_built_again_only_when_it_changed(bench: Bench) -> None:
     bench.repository.commit(
         {"docker/db/Dockerfile": "FROM scratch\nCOPY data /\n", "docker/db/data": "1"}
     )
-    directory = {"context": "docker/db", "by_tree": True}
+    directory: dict[str, Any] = {"context": "docker/db", "by_tree": True}
     first = bench.ensure(**directory)
     bench.repository.commit({"other": "1"})
     second = bench.ensure(**directory)
@@ -260,7 +262,7 @@ def test_broken_dockerfile_and_missing_base_say_so(bench: Bench) -> None:
 def test_no_cache_builds_what_is_there_already(bench: Bench) -> None:
     bench.ensure()
     bench.events.clear()
-    assert bench.ensure(no_cache=True).built
+    assert bench.ensure(no_cache=caches.EVERY).built
     assert not [event for event in bench.events if event.cached and "RUN" in event.name]
 
 
@@ -361,7 +363,7 @@ def test_registry_with_a_password_is_pushed_to(bench: Bench, tmp_path: Path) -> 
         (settings / "config.json").write_text(json.dumps({"auths": auths}))
         bench.workshop = Workshop(home=tmp_path / "home")
         assert not bench.ensure(repository=repository).built
-        assert bench.ensure(repository=repository, no_cache=True).built
+        assert bench.ensure(repository=repository, no_cache=caches.EVERY).built
 
 
 def test_absent_registry_is_told_before_anything_is_built(bench: Bench, tmp_path: Path) -> None:

@@ -7,21 +7,23 @@ from dataclasses import asdict
 import click
 
 from kaiun.cli.common import Setup, credentials, verb
+from kaiun.cli.nocache import WithCaches, no_cache_option
 
 
-@click.command(name="build")
+@click.command(name="build", cls=WithCaches)
 @click.argument("rev", default="HEAD")
-@click.option("--no-cache", is_flag=True, help="Build afresh, whatever the registry has.")
+@no_cache_option
 @verb
-def command(setup: Setup, rev: str, no_cache: bool) -> None:
+def command(setup: Setup, rev: str, no_cache: frozenset[str]) -> None:
     """Build and push the images of REV (HEAD); do nothing where the registry has them."""
     from kaiun.cli.building import Building
     from kaiun.image import Workshop, ensure_all
 
     revision = setup.revision(rev)
     config, aws = setup.load(revision.sha)
-    workshop = Workshop(progress=Building(setup.console), injected=credentials(aws))
-    built = ensure_all(config, revision, workshop, no_cache=no_cache)
+    progress = Building(setup.console)
+    workshop = Workshop(progress, credentials(aws), no_cache=no_cache)
+    built = ensure_all(config, revision, workshop)
     for name, image in built.items():
         how = f"built in {image.seconds:.1f} s" if image.built else "there already"
         setup.console.data(f"{name}  {image.reference}  {how}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kaiun.cli.common import Setup, credentials, verb
+from kaiun.cli.nocache import WithCaches, no_cache_option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
     from kaiun.image import Built
 
 
-@click.command(name="deploy")
+@click.command(name="deploy", cls=WithCaches)
 @click.argument("rev", default="HEAD")
+@no_cache_option
 @verb
-def command(setup: Setup, rev: str) -> None:
+def command(setup: Setup, rev: str, no_cache: frozenset[str]) -> None:
     """Build REV (HEAD) if needed, run before-deploy tasks, roll the services, watch them.
 
     A release that turns out bad is rolled back, with the reason on the screen: exit code 3.
@@ -37,7 +39,7 @@ def command(setup: Setup, rev: str) -> None:
     console.say(f"{config.app} → {config.environment}: {revision.short} {revision.subject}")
 
     def images() -> Mapping[str, Built]:
-        workshop = Workshop(progress=Building(console), injected=credentials(aws))
+        workshop = Workshop(Building(console), credentials(aws), no_cache=no_cache)
         return ensure_all(config, revision, workshop)
 
     with Rolling(console) as rolling:

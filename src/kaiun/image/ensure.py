@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kaiun.image import caches, layer, lock, probe, reference
 from kaiun.image import client as clients
-from kaiun.image import layer, lock, probe, reference
 from kaiun.image.build import Recipe, build
 from kaiun.image.credentials import anonymous, docker_config, first_of
 from kaiun.image.events import BuildEvent, silent
@@ -46,7 +46,9 @@ class Built:
 class Workshop:
     """What every build of one run shares: where it reports to, where it looks, how it is ended.
 
-    `progress` is called from the threads that build, one at a time for each image.
+    `progress` is called from the threads that build, one at a time for each image. `no_cache` are
+    the names of the caches to go without (caches.NAMES); with any of them an image is built even
+    where the registry has it.
     """
 
     progress: Progress = silent
@@ -54,6 +56,7 @@ class Workshop:
     home: Path = field(default_factory=state_home)
     stop: Stop = field(default_factory=Stop)
     registry: Registry | None = None
+    no_cache: frozenset[str] = frozenset()
 
     def connected(self, *, patient: bool = True) -> Registry:
         """Return the registry client, made from the credentials where none was given.
@@ -108,32 +111,24 @@ def find_supplied(
     return job.result(digest, started, built=False) if digest else None
 
 
-def ensure(
-    wanted: Source, revision: Revision, workshop: Workshop, *, no_cache: bool = False
-) -> Built:
+def ensure(wanted: Source, revision: Revision, workshop: Workshop) -> Built:
     """Return the image of `wanted` at `revision`; build and push it unless the registry has it.
 
-    With `no_cache` it is built afresh in any case. Safe to call from several threads.
+    Safe to call from several threads.
     Raises ImageError: nothing was published then; Interrupted after workshop.stop.request().
     """
-    supply = from_git(wanted, revision)
-    return ensure_supplied(wanted, revision, supply, workshop, no_cache=no_cache)
+    return ensure_supplied(wanted, revision, from_git(wanted, revision), workshop)
 
 
 def ensure_supplied(
-    wanted: Source,
-    revision: Revision,
-    supply: Supply,
-    workshop: Workshop,
-    *,
-    no_cache: bool = False,
+    wanted: Source, revision: Revision, supply: Supply, workshop: Workshop
 ) -> Built:
     """Return the image of what was supplied, as `ensure` does: wherever the Docker Engine is."""
     started = time.monotonic()
     job = _job(wanted, revision, supply, workshop)
-    if not no_cache and (digest := job.registry.digest(job.target)):
+    if digest := _existing(job):
         return job.result(digest, started, built=False)
-    digest, built = _make(job, no_cache=no_cache)
+    digest, built = _make(job)
     return job.result(digest, started, built=built)
 
 
@@ -142,7 +137,12 @@ def _job(wanted: Source, revision: Revision, supply: Supply, workshop: Workshop)
     return _Job(wanted, revision, supply, target, workshop.connected(), workshop)
 
 
-def _make(job: _Job, *, no_cache: bool) -> tuple[str, bool]:
+def _existing(job: _Job) -> str | None:
+    """Return the digest that the registry has, None also where it is to be built in any case."""
+    return None if job.workshop.no_cache else job.registry.digest(job.target)
+
+
+def _make(job: _Job) -> tuple[str, bool]:
     """Build under the lock; return the digest, and False if another build was faster."""
     dockerfile = job.supply.dockerfile()
     client = clients.find()
@@ -150,12 +150,12 @@ def _make(job: _Job, *, no_cache: bool) -> tuple[str, bool]:
     waiting = BuildEvent("wait", "started", "another build of this image is running")
     stop = job.workshop.stop
     with lock.held(job.workshop.home, job.name, stop, lambda: job.tell(waiting)):
-        if not no_cache and (digest := job.registry.digest(job.target)):
+        if digest := _existing(job):
             return digest, False
         for warning in job.supply.warnings():
             job.tell(BuildEvent("note", "output", line=warning))
         with job.supply.unpacked(stop) as directory:
-            recipe = _recipe(job, directory, dockerfile, no_cache=no_cache)
+            recipe = _recipe(job, directory, dockerfile)
             _build(client, recipe, job)
         credentials = job.workshop.injected(job.target.registry)
         return push(
@@ -179,8 +179,9 @@ def _build(client: Client, recipe: Recipe, job: _Job) -> None:
         probe.untag(client, plain)
 
 
-def _recipe(job: _Job, directory: Path, dockerfile: str, *, no_cache: bool) -> Recipe:
+def _recipe(job: _Job, directory: Path, dockerfile: str) -> Recipe:
     wanted = job.wanted
+    no_cache = caches.LAYERS in job.workshop.no_cache
     labels = _labels(wanted, job.revision)
     return Recipe(job.name, directory, dockerfile, labels, wanted.target, wanted.args, no_cache)
 

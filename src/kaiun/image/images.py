@@ -44,16 +44,14 @@ def wanted(config: Config) -> dict[str, Source | str]:
     return {name: _wanted(config, name, load.image) for name, load in workloads.items()}
 
 
-def ensure_all(
-    config: Config, revision: Revision, workshop: Workshop, *, no_cache: bool = False
-) -> dict[str, Built]:
+def ensure_all(config: Config, revision: Revision, workshop: Workshop) -> dict[str, Built]:
     """Return the image of each process and task; build, side by side, those that are missing.
 
     Raises the first ImageError, after the other builds were ended; Ctrl-C ends them all too.
     """
 
     def make(source: Source) -> Built:
-        return ensure(source, revision, workshop, no_cache=no_cache)
+        return ensure(source, revision, workshop)
 
     return {name: built for name, built in _all(config, workshop, make).items() if built}
 
