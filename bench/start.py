@@ -16,6 +16,7 @@ from kaiun.image import client as clients
 from kaiun.image import layer, probe
 from kaiun.image.build import Recipe, build
 from kaiun.image.events import silent
+from kaiun.image.leftovers import plain_name
 from kaiun.image.stop import Stop
 
 ROUNDS = 15
@@ -140,7 +141,7 @@ def _image(root: Path) -> str:
     config = root / "config"
     config.mkdir()
     (config / "kaiun.yml").write_text(CONFIG)
-    client, stop, plain = clients.find(), Stop(), layer.plain_name()
+    client, stop, plain = clients.find(), Stop(), plain_name(root, "bench")
     name = f"kaiun-bench-start:{root.name[-8:]}".lower()
     configs = every(config / "kaiun.yml")
     try:

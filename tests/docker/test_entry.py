@@ -22,6 +22,7 @@ from kaiun.image import client as clients
 from kaiun.image import layer, probe
 from kaiun.image.build import Recipe, build
 from kaiun.image.events import BuildEvent, silent
+from kaiun.image.leftovers import plain_name
 from kaiun.image.stop import Stop
 
 pytestmark = pytest.mark.docker
@@ -93,7 +94,7 @@ class Yard:
             if event.phase == "note":
                 notes.append(event.line)
 
-        plain, name = layer.plain_name(), f"kaiun-test-entry:{folder.name[:12]}"
+        plain, name = plain_name(folder, "entry"), f"kaiun-test-entry:{folder.name[:12]}"
         self.names.append(name)
         recipe = Recipe(name, folder, "Dockerfile", {})
         configs = every(folder / "kaiun.yml")

@@ -42,7 +42,10 @@ from kaiun.image import (
     resolve,
 )
 from kaiun.image.client import find as find_client
+from kaiun.image.leftovers import plain_name
+from kaiun.image.lock import held
 from kaiun.image.reference import parse
+from kaiun.image.stop import Stop
 
 pytestmark = pytest.mark.docker
 
@@ -403,3 +406,39 @@ tasks:
     assert pin(f"{registry}/{app}-db:{images['db'].tag}", bench.workshop, local=True).digest == (
         images["db"].digest
     )
+
+
+def test_what_a_killed_build_left_is_swept_by_the_next(bench: Bench, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    (home / "locks").mkdir(parents=True)
+    dead, living = (plain_name(home, f"{bench.source.repository}:{n}") for n in ("dead", "alive"))
+    image = bench.ensure().reference
+    for name in (dead, living):
+        docker("tag", docker("image", "inspect", "-f", "{{.Id}}", image), name)
+    with held(home, f"{bench.source.repository}:alive", Stop(), lambda: None):
+        bench.ensure(no_cache=caches.EVERY)
+        left = docker("image", "ls", "--format={{.Repository}}:{{.Tag}}", "kaiun-plain").split()
+    docker("image", "rm", living)
+    assert living in left
+    assert dead not in left
+
+
+def test_a_killed_kaiun_takes_its_docker_client_along(bench: Bench, tmp_path: Path) -> None:
+    marker = str(uuid.uuid4().int % 10**9 + 10**6)
+    endless = f"FROM scratch\nCOPY system/ /\nRUN echo ready-$((1 + 1)); sleep {marker}\n"
+    bench.repository.commit({"Dockerfile": endless})
+    argv = [bench.source.app, bench.source.repository, str(bench.repository.path)]
+    with subprocess.Popen(
+        [sys.executable, "-c", BUILD_ONE, *argv, str(tmp_path / "home")], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        while (line := process.stdout.readline()) and line != b"ready-2\n":
+            pass
+        assert running(f"sleep {marker}")
+        process.kill()
+    deadline = time.monotonic() + 15
+    while (left := running(f"sleep {marker}") + running(bench.source.repository)) and (
+        time.monotonic() < deadline
+    ):
+        time.sleep(0.05)
+    assert left == []

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kaiun.image import caches, layer, lock, probe, reference
+from kaiun.image import caches, layer, leftovers, lock, probe, record, reference
 from kaiun.image import client as clients
 from kaiun.image.build import Recipe, build
 from kaiun.image.credentials import anonymous, docker_config, first_of
@@ -147,20 +147,33 @@ def _make(job: _Job) -> tuple[str, bool]:
     dockerfile = job.supply.dockerfile()
     client = clients.find()
     clients.require_engine(client)
-    waiting = BuildEvent("wait", "started", "another build of this image is running")
-    stop = job.workshop.stop
-    with lock.held(job.workshop.home, job.name, stop, lambda: job.tell(waiting)):
+    home, stop = job.workshop.home, job.workshop.stop
+    with (
+        record.Follower(home, job.name, job.tell) as follower,
+        lock.held(home, job.name, stop, follower.look),
+    ):
+        follower.read()
         if digest := _existing(job):
             return digest, False
-        for warning in job.supply.warnings():
-            job.tell(BuildEvent("note", "output", line=warning))
-        with job.supply.unpacked(stop) as directory:
-            recipe = _recipe(job, directory, dockerfile)
-            _build(client, recipe, job)
-        credentials = job.workshop.injected(job.target.registry)
-        return push(
-            client, job.target, job.registry, credentials=credentials, progress=job.tell, stop=stop
-        ), True
+        if follower.failure and not job.workshop.no_cache:
+            raise follower.failure  # of the build that we watched: the same commit fails again
+        leftovers.sweep(client, home)
+        with record.kept(home, job.name, job.workshop.progress) as progress:
+            workshop = replace(job.workshop, progress=progress)
+            return _publish(client, dockerfile, replace(job, workshop=workshop)), True
+
+
+def _publish(client: Client, dockerfile: str, job: _Job) -> str:
+    """Build and push; return the digest."""
+    stop = job.workshop.stop
+    for warning in job.supply.warnings():
+        job.tell(BuildEvent("note", "output", line=warning))
+    with job.supply.unpacked(stop) as directory:
+        _build(client, _recipe(job, directory, dockerfile), job)
+    credentials = job.workshop.injected(job.target.registry)
+    return push(
+        client, job.target, job.registry, credentials=credentials, progress=job.tell, stop=stop
+    )
 
 
 def _build(client: Client, recipe: Recipe, job: _Job) -> None:
@@ -169,7 +182,7 @@ def _build(client: Client, recipe: Recipe, job: _Job) -> None:
     if not job.wanted.layer:
         build(client, recipe, progress=job.tell, stop=stop)
         return
-    plain = layer.plain_name()
+    plain = leftovers.plain_name(job.workshop.home, job.name)
     configs = job.supply.configs(job.tell)
     layering = layer.Layering(client, job.tell, stop, configs, job.revision.sha)
     try:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import shutil
 import time
-import uuid
 from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from importlib.util import find_spec
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
 SETUP = "/mnt"  # exists everywhere: a mount leaves its mount point behind in the layer
 READY = "/media"
-PLAIN = "kaiun-plain"
 PYTHON = "kaiun-python"
 CARRIED = {"templates": ("jinja2", "markupsafe"), "secrets": ("yaml",)}
 
@@ -60,11 +58,6 @@ class Layering:
 
     def tell(self, line: str) -> None:
         self.progress(BuildEvent("note", "output", line=line))
-
-
-def plain_name() -> str:
-    """Return a name for the image of the user's Dockerfile, which lives as long as the build."""
-    return f"{PLAIN}:{uuid.uuid4().hex[:12]}"
 
 
 def add(plain: str, recipe: Recipe, layering: Layering) -> None:

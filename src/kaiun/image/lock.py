@@ -6,7 +6,7 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,13 +18,38 @@ if TYPE_CHECKING:
 _LOOK_S = 0.1
 
 
+def key(name: str) -> str:
+    """Return what an image is called in the state home's folders."""
+    return hashlib.sha256(name.encode()).hexdigest()[:32]
+
+
+def path_of(home: Path, name: str) -> Path:
+    """Return where the lock of image `name` is."""
+    return home / "locks" / f"{key(name)}.lock"
+
+
+def is_held(path: Path) -> bool:
+    """Return whether a living process has the lock."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 @contextmanager
-def held(home: Path, name: str, stop: Stop, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock of image `name`; call `waiting` once if another process has it.
+def held(home: Path, name: str, stop: Stop, waiting: Callable[[], object]) -> Iterator[None]:
+    """Hold the lock of image `name`; call `waiting` again and again while another process has it.
 
     Raises ImageError when the state home cannot be written, Interrupted when asked to stop.
     """
-    path = home / "locks" / (hashlib.sha256(name.encode()).hexdigest()[:32] + ".lock")
+    path = path_of(home, name)
     descriptor = _acquire(path, stop, waiting)
     try:
         yield
@@ -33,13 +58,10 @@ def held(home: Path, name: str, stop: Stop, waiting: Callable[[], None]) -> Iter
         os.close(descriptor)
 
 
-def _acquire(path: Path, stop: Stop, waiting: Callable[[], None]) -> int:
+def _acquire(path: Path, stop: Stop, waiting: Callable[[], object]) -> int:
     """Take the lock, return its descriptor. Polled, so that a stop from another thread is heard."""
-    told = False
     while (descriptor := _try(path)) is None:
-        if not told:
-            waiting()
-            told = True
+        waiting()
         stop.pause(_LOOK_S)
     return descriptor
 
@@ -61,9 +83,16 @@ def _try(path: Path) -> int | None:
 
 
 def _open(path: Path) -> int:
+    """Open the file, which anybody may read, and so lock, whatever the umask.
+
+    On a build host several Unix users share the folder.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        with suppress(PermissionError):
+            os.fchmod(descriptor, 0o644)
+        return descriptor
     except OSError as problem:
         raise ImageError(
             f"cannot write kaiun's state: {problem.strerror}",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 
 from kaiun.errors import ImageError, Interrupted
 
@@ -61,11 +63,14 @@ def child(
     """Run a program whose output (both streams) is read in the block; wait for it at the end.
 
     It leads a session of its own, so that Ctrl-C reaches it only through kaiun, which ends the
-    whole group when the block is left by an exception or a stop is requested.
+    whole group when the block is left by an exception or a stop is requested. Where the kernel
+    can, it ends with this thread too, should kaiun be killed.
     """
+    if shutil.which(argv[0]) is None:
+        raise ImageError(f"cannot run {argv[0]}: no such program")
     try:
         process = subprocess.Popen(
-            argv,
+            [*_bound(), *argv],
             env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -83,6 +88,13 @@ def child(
         _end(process)
         if process.stdout:
             process.stdout.close()
+
+
+@cache
+def _bound() -> tuple[str, ...]:
+    """Return the words that bind a program's life to its parent's: setpriv(1) of util-linux."""
+    program = shutil.which("setpriv")
+    return (program, "--pdeathsig=TERM", "--") if program else ()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

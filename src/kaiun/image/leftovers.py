@@ -1,0 +1,37 @@
+"""What a build that was killed (kill -9, a power cut) left in the Docker Engine.
+
+The image of the user's Dockerfile, to which kaiun adds its layer, has a name for as long as the
+build runs. The name says which build of which state home made it, so that a later build can tell
+whether that one still lives: its lock is held.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kaiun.image import lock, probe
+
+if TYPE_CHECKING:
+    from kaiun.image.client import Client
+
+PLAIN = "kaiun-plain"
+
+
+def plain_name(home: Path, name: str) -> str:
+    """Return the name of the plain image while image `name` is built."""
+    return f"{PLAIN}:{_key(home)}-{lock.key(name)}"
+
+
+def sweep(client: Client, home: Path) -> None:
+    """Take away the names of plain images whose build is no more."""
+    listed = probe.call(client, "image", "ls", "--format={{.Tag}}", PLAIN)
+    for tag in listed.stdout.split():
+        ours, _, key = tag.partition("-")
+        if ours == _key(home) and not lock.is_held(home / "locks" / f"{key}.lock"):
+            probe.untag(client, f"{PLAIN}:{tag}")
+
+
+def _key(home: Path) -> str:
+    return hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:12]
