@@ -154,7 +154,7 @@ def test_admin_calls_must_be_signed(engine: Engine) -> None:
 
 def test_operation_that_is_not_implemented_says_so_in_the_protocol(engine: Engine) -> None:
     with pytest.raises(ClientError) as caught:
-        engine.client("ecs").discover_poll_endpoint()
+        engine.client("ecs").list_daemons()
     assert caught.value.response["Error"]["Code"] == "UnsupportedFeatureException"
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
     with pytest.raises(ClientError) as caught:

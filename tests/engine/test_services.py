@@ -209,3 +209,26 @@ def _two_others(ecs: Any, before: set[str]) -> set[str] | None:
     now = set(ecs.list_tasks(cluster="c")["taskArns"])
     running = describe(ecs, "c", "web")["runningCount"]
     return now if now != before and len(now) == 2 and running == 2 else None
+
+
+def test_services_are_listed_by_the_namespace_of_service_connect(
+    ecs: Any, cluster: str, family: str
+) -> None:
+    register(ecs, family)
+    arns = {}
+    for name, connect in (
+        ("a", {"enabled": True, "namespace": f"space-{cluster}"}),
+        ("b", {"enabled": True, "namespace": "other"}),
+        ("c", {"enabled": False}),
+    ):
+        arns[name] = ecs.create_service(
+            cluster=cluster,
+            serviceName=name,
+            taskDefinition=family,
+            desiredCount=0,
+            serviceConnectConfiguration=connect,
+        )["service"]["serviceArn"]
+    found = ecs.list_services_by_namespace(namespace=f"space-{cluster}")["serviceArns"]
+    assert found == [arns["a"]]
+    with pytest.raises(ClientError, match="NamespaceNotFoundException"):
+        ecs.list_services_by_namespace(namespace="nowhere")

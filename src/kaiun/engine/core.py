@@ -16,6 +16,7 @@ from kaiun.engine.agent import STOPPED_KEPT_S, Agent
 from kaiun.engine.balancer.base import Balancer
 from kaiun.engine.operations.making import Order
 from kaiun.engine.operations.placing import launch
+from kaiun.engine.operations.protection import protected_until
 from kaiun.engine.operations.service_config import aliases
 from kaiun.engine.operations.tasks import stop
 from kaiun.engine.store import Doc
@@ -148,7 +149,12 @@ class Core:
             world.put_state(arn, state)
             world.dirty_services.add(arn)
         show_state(world, arn)
-        return service.due(state, tasks, now)
+        return _soonest(service.due(state, tasks, now), self._unprotected_at(arn, now))
+
+    def _unprotected_at(self, arn: str, now: float) -> float | None:
+        """Return when the next of a service's tasks loses its scale-in protection."""
+        ends = (protected_until(task) for task in self._world.tasks_of(arn))
+        return min((end for end in ends if end is not None and end > now), default=None)
 
     def _carry_out(
         self, arn: str, state: ServiceState, actions: Sequence[Action], now: float
@@ -220,12 +226,15 @@ class Core:
                 del self._world.tasks[task["_"]["id"]]
 
 
+def _soonest(*times: float | None) -> float | None:
+    return min((time for time in times if time is not None), default=None)
+
+
 def _order(world: World, doc: Doc, deployment: Deployment) -> Order:
     """Return the order for tasks of a deployment."""
     definition = world.task_definitions[deployment.task_definition]
     members = doc["_"]["deployments"][deployment.id]
     revision = world.revisions[doc["_"]["revisions"][deployment.id]]
-    strategy = members.get("capacityProviderStrategy")
     tags: list[Doc] = []
     if doc["propagateTags"] == "SERVICE":
         tags = list(doc["tags"])
@@ -235,14 +244,15 @@ def _order(world: World, doc: Doc, deployment: Deployment) -> Order:
         cluster=doc["clusterArn"],
         definition=definition,
         group=f"service:{doc['serviceName']}",
-        launch_type=members.get("launchType", "FARGATE" if strategy else "EC2"),
+        launch_type=members.get("launchType", "EC2"),
         started_by=deployment.id,
         service=doc["serviceArn"],
         deployment=deployment.id,
         network=members.get("networkConfiguration", {}).get("awsvpcConfiguration"),
         tags=tags,
         execute_command=doc["enableExecuteCommand"],
-        capacity_provider=strategy[0]["capacityProvider"] if strategy else None,
+        providers=members.get("capacityProviderStrategy", ()),
+        daemon=doc["schedulingStrategy"] == "DAEMON",
         aliases=aliases(members),
         constraints=doc["placementConstraints"],
         strategies=doc["placementStrategy"],

@@ -99,6 +99,7 @@ class _Process:
 
         listener = _listen(self._options.port)
         self._port = listener.getsockname()[1]
+        self._world.endpoint = f"http://{HOST}:{self._port}"
         sides = Sides(self._options.home)
         self._outfit = Outfit(self._options, self._identity.engine_id, sides)
         self._targets = Targets(self._world, self._outfit.probe)
@@ -183,7 +184,7 @@ class _Process:
     def _write_env(self) -> None:
         path = self._options.home / places.ENV_JSON
         content = {
-            "endpoint": f"http://{HOST}:{self._port}",
+            "endpoint": self._world.endpoint,
             "region": self._identity.region,
             "access_key": self._identity.access_key,
             "secret_key": self._identity.secret_key,

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from kaiun.engine.codec import decode, encode
-from kaiun.engine.operations.machine import instance_of
 from kaiun.engine.store import Doc
 from kaiun.engine.views import add_event, target_key
 from kaiun.engine.world import World
@@ -85,7 +84,7 @@ class Targets:
             return (address, port, address) if address else None
         for container_port, host_port, _ip, _protocol in own.get("ports", ()):
             if container_port == port:
-                instance = instance_of(self._world, task["clusterArn"])
+                instance = self._world.instances[task["containerInstanceArn"]]
                 return instance["ec2InstanceId"], host_port, "127.0.0.1"
         return None
 

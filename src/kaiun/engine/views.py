@@ -68,6 +68,7 @@ def task_view(world: World, task: Doc) -> Task:
         was_healthy=own["was_healthy"],
         settled=own["settled"],
         leaving=instance is not None and instance["status"] == "DRAINING",
+        protected=(own.get("protected_until") or 0) > world.now(),
         instance=task.get("containerInstanceArn", ""),
         zone=task["availabilityZone"],
     )

@@ -47,6 +47,7 @@ class World:
         self.steady_s = steady_s
         self.alarm: Callable[[], None] = _sleep_on  # wakes the loop
         self.null_runtime = False
+        self.endpoint = ""  # URL of the API
         self.registrar: Registrar  # set by whoever keeps the targets
         self.clusters = store.table("clusters")
         self.task_definitions = store.table("task_definitions")
@@ -56,6 +57,7 @@ class World:
         self.revisions = store.table("revisions")
         self.tasks = store.table("tasks")
         self.instances = store.table("instances")
+        self.capacity_providers = store.table("capacity_providers")  # by name
         self.settings = store.table("settings")
         self.load_balancers = store.table("load_balancers")
         self.target_groups = store.table("target_groups")

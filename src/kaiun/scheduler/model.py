@@ -171,6 +171,7 @@ class Task:
     was_healthy: bool = False  # set by ConfirmTask; it has served
     settled: bool = False  # set by SettleTask; its end is accounted for
     leaving: bool = False  # its container instance is DRAINING
+    protected: bool = False  # no scale-in and no deployment may stop it now
     instance: str = ""
     zone: str = ""
 

@@ -76,7 +76,7 @@ def place(
     left = {instance.id: instance for instance in sorted(instances, key=lambda i: i.id)}
     placed: list[str | None] = []
     for number in range(count):
-        fitting = [i for i in left.values() if _fits(i, needs) and _allowed(i, constraints)]
+        fitting = [i for i in left.values() if _fits(i, needs) and fits_constraints(i, constraints)]
         if not fitting:
             return placed + [None] * (count - number)
         everywhere = list(left.values())
@@ -99,7 +99,8 @@ def _fits(instance: Instance, needs: Needs) -> bool:
     )
 
 
-def _allowed(instance: Instance, constraints: Sequence[Constraint]) -> bool:
+def fits_constraints(instance: Instance, constraints: Sequence[Constraint]) -> bool:
+    """Return whether an instance meets all constraints. Raises ValueError for an unknown one."""
     for constraint in constraints:
         if constraint.type == "distinctInstance":
             if instance.tasks:

@@ -53,8 +53,16 @@ def _compare(value: str | None, operator: str, argument: str) -> bool:
         case "!=" | "not_equals":
             return value != argument
         case "=~" | "matches":
-            return value is not None and re.fullmatch(argument, value) is not None
+            return _matches_pattern(argument, value)
         case "in":
             return value in _LIST.findall(argument.strip("[]"))
         case _:
             return value not in _LIST.findall(argument.strip("[]"))
+
+
+def _matches_pattern(pattern: str, value: str | None) -> bool:
+    try:
+        compiled = re.compile(pattern)
+    except re.error as problem:
+        raise ValueError(f"cannot understand the pattern {pattern!r}: {problem}") from None
+    return value is not None and compiled.fullmatch(value) is not None

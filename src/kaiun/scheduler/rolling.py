@@ -78,7 +78,7 @@ class _Plan:
 
     def _stop_what_never_ran(self) -> None:
         """Tasks of an old deployment that are not RUNNING serve nobody."""
-        self._take(self.scale_in, oldest(self.census.old.pending), running=False)
+        self._take(self.scale_in, oldest(free(self.census.old.pending)), running=False)
 
     def _stop_surplus(self) -> None:
         """Stop new tasks beyond the desired count: the least useful, then the youngest."""
@@ -86,9 +86,9 @@ class _Plan:
         extra = new.hopeful - self.desired
         if extra <= 0:
             return
-        pending = youngest(new.pending)[:extra]
-        waiting = youngest(new.waiting)[: extra - len(pending)]
-        healthy = crowded(new.healthy, extra - len(pending) - len(waiting))
+        pending = youngest(free(new.pending))[:extra]
+        waiting = youngest(free(new.waiting))[: extra - len(pending)]
+        healthy = crowded(free(new.healthy), extra - len(pending) - len(waiting))
         self._take(self.scale_in, pending, running=False)
         self._take(self.scale_in, waiting)
         self._take(self.scale_in, healthy, healthy=True)
@@ -107,12 +107,12 @@ class _Plan:
         Full service comes first: the minimum is used up only where nothing could start else.
         """
         old = self.census.old
-        weak = [*oldest(old.unhealthy), *oldest(old.waiting)]
+        weak = [*oldest(old.unhealthy), *oldest(free(old.waiting))]
         budget = len(weak) if self.healthy >= self.desired else max(0, missing)
         missing -= self._take(self.scale_in, weak[: self._spare(budget)])
         surplus = self.healthy - self.desired
         in_the_way = min(missing, self.healthy - self.lower)
-        chosen = oldest(old.healthy)[: max(0, surplus, in_the_way)]
+        chosen = oldest(free(old.healthy))[: max(0, surplus, in_the_way)]
         self._take(self.scale_in, chosen, healthy=True)
 
     def _spare(self, wanted: int) -> int:
@@ -132,6 +132,11 @@ class _Plan:
         self.running -= len(tasks) if running else 0
         self.healthy -= len(tasks) if healthy else 0
         return len(tasks)
+
+
+def free(tasks: Iterable[Task]) -> list[Task]:
+    """Return the tasks that scale-in protection does not keep."""
+    return [task for task in tasks if not task.protected]
 
 
 def crowded(tasks: Iterable[Task], count: int) -> list[Task]:

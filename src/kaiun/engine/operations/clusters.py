@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from kaiun.engine.dispatch import Params, operation
+from kaiun.engine.operations import providers
 from kaiun.engine.operations.common import (
     check_tags,
     cluster_arn,
@@ -13,11 +14,13 @@ from kaiun.engine.operations.common import (
     paged,
     shown,
 )
+from kaiun.engine.operations.machine import instances_of, is_machine
 from kaiun.engine.protocol.errors import ApiError, invalid_parameter
 from kaiun.engine.store import Doc
 from kaiun.engine.world import World
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,255}")
+_INSIGHTS = ("enabled", "disabled", "enhanced")
 
 
 def _new(world: World, name: str) -> Doc:
@@ -48,7 +51,7 @@ def create_cluster(world: World, params: Params) -> Params:
         return {"cluster": _view(world, old, {"SETTINGS", "TAGS", "CONFIGURATIONS"})}
     cluster = _new(world, name)
     cluster["tags"] = tags
-    _set(cluster, params)
+    _set(world, cluster, params)
     world.clusters[cluster["clusterArn"]] = cluster
     return {"cluster": _view(world, cluster, {"SETTINGS", "TAGS", "CONFIGURATIONS"})}
 
@@ -56,7 +59,7 @@ def create_cluster(world: World, params: Params) -> Params:
 @operation("ecs", "UpdateCluster")
 def update_cluster(world: World, params: Params) -> Params:
     cluster = world.clusters[cluster_arn(world, params["cluster"])]
-    _set(cluster, params)
+    _set(world, cluster, params)
     world.clusters.touch(cluster["clusterArn"])
     return {"cluster": _view(world, cluster, {"SETTINGS", "TAGS", "CONFIGURATIONS"})}
 
@@ -68,16 +71,21 @@ def update_cluster_settings(world: World, params: Params) -> Params:
 
 @operation("ecs", "PutClusterCapacityProviders")
 def put_cluster_capacity_providers(world: World, params: Params) -> Params:
-    unknown = [p for p in params["capacityProviders"] if p not in ("FARGATE", "FARGATE_SPOT")]
-    if unknown:
-        raise invalid_parameter(f"The specified capacity provider '{unknown[0]}' was not found.")
     return update_cluster(world, params)
 
 
-def _set(cluster: Doc, params: Params) -> None:
+def _set(world: World, cluster: Doc, params: Params) -> None:
+    """Change what is given. Raises InvalidParameterException, changing nothing."""
     given = params.get("settings", [])
     if any("name" not in s or "value" not in s for s in given):
         raise invalid_parameter("A cluster setting must have a name and a value.")
+    if bad := [s["value"] for s in given if s["value"] not in _INSIGHTS]:
+        raise invalid_parameter(f"Invalid value {bad[0]!r} for the setting containerInsights.")
+    changed = {**cluster, **params}
+    offered: list[str] = changed["capacityProviders"]
+    providers.check_known(world, offered)
+    strategy = params.get("defaultCapacityProviderStrategy", ())
+    providers.check_strategy(world, strategy, offered)
     for name in (
         "configuration",
         "capacityProviders",
@@ -103,6 +111,11 @@ def delete_cluster(world: World, params: Params) -> Params:
         raise ApiError(
             "ClusterContainsTasksException", "The Cluster cannot be deleted while Tasks are active."
         )
+    if any(not is_machine(instance) for instance in instances_of(world, arn)):
+        raise ApiError(
+            "ClusterContainsContainerInstancesException",
+            "The Cluster cannot be deleted while Container Instances are active or draining.",
+        )
     cluster["status"] = "INACTIVE"
     for key in [k for k in world.instances if world.instances[k]["_"]["cluster"] == arn]:
         del world.instances[key]
@@ -114,6 +127,8 @@ def delete_cluster(world: World, params: Params) -> Params:
 def describe_clusters(world: World, params: Params) -> Params:
     include = set(params.get("include", []))
     clusters, failures = [], []
+    if len(params.get("clusters", ())) > 100:
+        raise invalid_parameter("Clusters cannot have more than 100 entries.")
     for name in params.get("clusters") or ["default"]:
         arn = cluster_arn_of(world, name)
         if found := world.clusters.get(arn):
@@ -138,7 +153,8 @@ def _view(world: World, cluster: Doc, include: set[str]) -> Doc:
     view["activeServicesCount"] = sum(
         s["clusterArn"] == arn and s["status"] == "ACTIVE" for s in world.services.values()
     )
-    view["registeredContainerInstancesCount"] = int(cluster["status"] == "ACTIVE")
+    active = cluster["status"] == "ACTIVE"
+    view["registeredContainerInstancesCount"] = len(instances_of(world, arn)) if active else 0
     if "SETTINGS" not in include:
         view["settings"] = []
     if "TAGS" not in include:

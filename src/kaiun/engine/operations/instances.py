@@ -1,134 +1,195 @@
-"""The container instance that this machine is, in every cluster, and attributes."""
+"""Container instances of a cluster: listed, described, drained, and their attributes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import partial
+
 from kaiun.engine.dispatch import Params, operation
-from kaiun.engine.operations.common import cluster_arn, missing, name_of, paged, shown
-from kaiun.engine.operations.machine import instance_of, resources
+from kaiun.engine.operations.common import cluster_arn, missing, page, paged, shown
+from kaiun.engine.operations.daemons import resize_daemons
+from kaiun.engine.operations.machine import (
+    INACTIVE,
+    attribute_of,
+    find_instance,
+    instances_of,
+    resources,
+)
 from kaiun.engine.operations.placing import host_ports_in_use
 from kaiun.engine.protocol.errors import ApiError, invalid_parameter
 from kaiun.engine.store import Doc
 from kaiun.engine.world import World
+from kaiun.scheduler.query import matches
+
+_PENDING = ("PROVISIONING", "PENDING", "ACTIVATING")
+_MAX_ATTRIBUTES = 10
 
 
 @operation("ecs", "ListContainerInstances")
 def list_container_instances(world: World, params: Params) -> Params:
     cluster = cluster_arn(world, params.get("cluster"))
-    instance = instance_of(world, cluster)
-    if params.get("filter"):
-        raise invalid_parameter("Filters are not supported by this local ECS.")
-    fits = params.get("status", "ACTIVE" if instance["status"] == "ACTIVE" else "DRAINING")
-    arns = [instance["containerInstanceArn"]] if fits == instance["status"] else []
-    return paged("containerInstanceArns", arns, params)
+    status = params.get("status")
+    instances = [i for i in instances_of(world, cluster) if status in (None, i["status"])]
+    if expression := params.get("filter"):
+        instances = _filtered(instances, expression)
+    return paged("containerInstanceArns", [i["containerInstanceArn"] for i in instances], params)
+
+
+def _filtered(instances: Iterable[Doc], expression: str) -> list[Doc]:
+    try:
+        return [i for i in instances if matches(expression, partial(_value, i))]
+    except ValueError as problem:
+        raise invalid_parameter(f"Invalid filter: {problem}") from None
+
+
+def _value(instance: Doc, name: str) -> str | None:
+    """Return what a subject of the cluster query language is for an instance."""
+    if name.startswith("attribute:"):
+        return attribute_of(instance, name.removeprefix("attribute:"))
+    if name == "agentVersion":
+        version: str | None = instance["versionInfo"].get("agentVersion")
+        return version
+    value = instance.get(name)
+    return str(value).lower() if isinstance(value, bool | int) else value
 
 
 @operation("ecs", "DescribeContainerInstances")
 def describe_container_instances(world: World, params: Params) -> Params:
     cluster = cluster_arn(world, params.get("cluster"))
-    instance = instance_of(world, cluster)
+    references = _checked(params["containerInstances"], 100)
+    tags = "TAGS" in params.get("include", ())
+    found, failures = _found(world, cluster, references)
+    return {
+        "containerInstances": [view(world, instance, tags=tags) for instance in found],
+        "failures": failures,
+    }
+
+
+def _checked(references: list[str], limit: int) -> list[str]:
+    if not references:
+        raise invalid_parameter("Container instance cannot be empty.")
+    if len(references) > limit:
+        raise invalid_parameter(f"Container instances cannot have more than {limit} entries.")
+    return references
+
+
+def _found(world: World, cluster: str, references: list[str]) -> tuple[list[Doc], list[Doc]]:
+    """Return the instances, and a failure for each that there is not."""
     found, failures = [], []
-    for reference in params["containerInstances"]:
-        if name_of(reference) == name_of(instance["containerInstanceArn"]):
-            found.append(_view(world, instance, tags="TAGS" in params.get("include", ())))
+    for reference in references:
+        if (instance := find_instance(world, cluster, reference)) is not None:
+            found.append(instance)
         else:
             failures.append(missing(reference))
-    return {"containerInstances": found, "failures": failures}
+    return found, failures
 
 
-def _view(world: World, instance: Doc, *, tags: bool) -> Doc:
+def view(world: World, instance: Doc, *, tags: bool) -> Doc:
+    """Return an instance as the API shows it, with what is left of it."""
     arn, own = instance["containerInstanceArn"], instance["_"]
     statuses = [
         t["lastStatus"] for t in world.tasks.values() if t.get("containerInstanceArn") == arn
     ]
     used = own.get("used", [0, 0])
-    view = shown(instance)
-    view["remainingResources"] = resources(
-        own["cpu"] - used[0], own["memory"] - used[1], sorted(host_ports_in_use(world))
+    seen = shown(instance)
+    seen["remainingResources"] = resources(
+        own["cpu"] - used[0], own["memory"] - used[1], sorted(host_ports_in_use(world, instance))
     )
-    view["runningTasksCount"] = statuses.count("RUNNING")
-    view["pendingTasksCount"] = sum(
-        s in ("PROVISIONING", "PENDING", "ACTIVATING") for s in statuses
-    )
+    seen["runningTasksCount"] = statuses.count("RUNNING")
+    seen["pendingTasksCount"] = sum(status in _PENDING for status in statuses)
     if not tags:
-        view["tags"] = []
-    return view
+        seen["tags"] = []
+    return seen
 
 
 @operation("ecs", "UpdateContainerInstancesState")
 def update_container_instances_state(world: World, params: Params) -> Params:
     cluster = cluster_arn(world, params.get("cluster"))
-    instance = instance_of(world, cluster)
+    references = _checked(params["containerInstances"], 10)
     if params["status"] not in ("ACTIVE", "DRAINING"):
         raise invalid_parameter("Container instance status must be ACTIVE or DRAINING.")
-    found, failures = [], []
-    for reference in params["containerInstances"]:
-        if name_of(reference) != name_of(instance["containerInstanceArn"]):
-            failures.append(missing(reference))
+    found, failures = _found(world, cluster, references)
+    changed = []
+    for instance in found:
+        if instance["status"] == INACTIVE:
+            failures.append({"arn": instance["containerInstanceArn"], "reason": INACTIVE})
             continue
         instance["status"] = params["status"]
         instance["version"] += 1
         world.instances.touch(instance["containerInstanceArn"])
-        found.append(_view(world, instance, tags=False))
+        changed.append(view(world, instance, tags=False))
+    resize_daemons(world, cluster)
+    wake_services(world, cluster)
+    return {"containerInstances": changed, "failures": failures}
+
+
+def wake_services(world: World, cluster: str) -> None:
+    """Have every service of a cluster looked at: its instances have changed."""
     for service in world.services.values():
-        if service["clusterArn"] == cluster:
+        if service["clusterArn"] == cluster and service["status"] != "INACTIVE":
             world.wake_service(service["serviceArn"])
-    return {"containerInstances": found, "failures": failures}
 
 
 @operation("ecs", "PutAttributes")
 def put_attributes(world: World, params: Params) -> Params:
     cluster = cluster_arn(world, params.get("cluster"))
-    instance = instance_of(world, cluster)
-    for attribute in params["attributes"]:
-        if name_of(attribute.get("targetId", "")) != name_of(instance["containerInstanceArn"]):
-            raise ApiError("TargetNotFoundException", "The specified target was not found.")
-    kept = {a["name"]: a for a in instance["attributes"]}
-    for attribute in params["attributes"]:
-        names = ("name", "value")
-        kept[attribute["name"]] = {n: attribute[n] for n in names if n in attribute}
-    instance["attributes"] = list(kept.values())
-    world.instances.touch(instance["containerInstanceArn"])
-    return {"attributes": params["attributes"]}
+    given = _attributes(params)
+    for target, own in _by_target(world, cluster, given):
+        kept = {a["name"]: a for a in target["attributes"]}
+        kept |= {a["name"]: {n: a[n] for n in ("name", "value") if n in a} for a in own}
+        target["attributes"] = list(kept.values())
+        world.instances.touch(target["containerInstanceArn"])
+    resize_daemons(world, cluster)
+    return {"attributes": given}
 
 
 @operation("ecs", "DeleteAttributes")
 def delete_attributes(world: World, params: Params) -> Params:
     cluster = cluster_arn(world, params.get("cluster"))
-    instance = instance_of(world, cluster)
-    names = {a["name"] for a in params["attributes"]}
-    instance["attributes"] = [a for a in instance["attributes"] if a["name"] not in names]
-    world.instances.touch(instance["containerInstanceArn"])
-    return {"attributes": params["attributes"]}
+    given = _attributes(params)
+    for target, own in _by_target(world, cluster, given):
+        names = {(a["name"], a.get("value")) for a in own}
+        target["attributes"] = [
+            a
+            for a in target["attributes"]
+            if not names & {(a["name"], None), (a["name"], a.get("value"))}
+        ]
+        world.instances.touch(target["containerInstanceArn"])
+    resize_daemons(world, cluster)
+    return {"attributes": given}
+
+
+def _attributes(params: Params) -> list[Doc]:
+    given: list[Doc] = params["attributes"]
+    if not given:
+        raise invalid_parameter("Attributes cannot be empty.")
+    if len(given) > _MAX_ATTRIBUTES:
+        raise invalid_parameter(f"Attributes cannot have more than {_MAX_ATTRIBUTES} entries.")
+    return given
+
+
+def _by_target(world: World, cluster: str, given: list[Doc]) -> list[tuple[Doc, list[Doc]]]:
+    """Return each instance with its attributes. Raises TargetNotFoundException."""
+    targets: dict[str, tuple[Doc, list[Doc]]] = {}
+    for attribute in given:
+        target = find_instance(world, cluster, attribute.get("targetId", ""))
+        if target is None:
+            raise ApiError("TargetNotFoundException", "The specified target was not found.")
+        targets.setdefault(target["containerInstanceArn"], (target, []))[1].append(attribute)
+    return list(targets.values())
 
 
 @operation("ecs", "ListAttributes")
 def list_attributes(world: World, params: Params) -> Params:
     cluster = cluster_arn(world, params.get("cluster"))
-    instance = instance_of(world, cluster)
     name, value = params.get("attributeName"), params.get("attributeValue")
+    if value is not None and name is None:
+        raise invalid_parameter("attributeName must be given where attributeValue is.")
     found = [
-        {**a, "targetId": instance["containerInstanceArn"]}
+        {**a, "targetType": "container-instance", "targetId": instance["containerInstanceArn"]}
+        for instance in instances_of(world, cluster)
         for a in instance["attributes"]
         if name in (None, a["name"]) and value in (None, a.get("value"))
     ]
-    return paged("attributes", found, params)
-
-
-@operation("ecs", "DescribeCapacityProviders")
-def describe_capacity_providers(world: World, params: Params) -> Params:
-    names = params.get("capacityProviders") or ["FARGATE", "FARGATE_SPOT"]
-    found, failures = [], []
-    for name in names:
-        arn = world.arn(f"capacity-provider/{name_of(name)}")
-        if name_of(name) in ("FARGATE", "FARGATE_SPOT"):
-            found.append(
-                {
-                    "capacityProviderArn": arn,
-                    "name": name_of(name),
-                    "status": "ACTIVE",
-                    "tags": [],
-                }
-            )
-        else:
-            failures.append(missing(arn))
-    return {"capacityProviders": found, "failures": failures}
+    part, following = page(found, params, limit=100)
+    return {"attributes": part, **({"nextToken": following} if following else {})}

@@ -1,27 +1,89 @@
-"""The container instance that this machine is."""
+"""Container instances: the one that this machine is, and those that are only declared.
+
+A declared instance (RegisterContainerInstance) is bookkeeping: CPU, memory, attributes and a zone
+to rehearse placement with. Its tasks are containers of this machine like all others.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import secrets
+from collections.abc import Iterable, Sequence
 
-from kaiun.engine.operations.common import new_id
-from kaiun.engine.operations.making import ZONE
+from kaiun.engine.operations.common import name_of, new_id
 from kaiun.engine.store import Doc
 from kaiun.engine.world import World
 
+ZONE = "a"
+INACTIVE = "INACTIVE"
 
-def instance_of(world: World, cluster: str) -> Doc:
-    """Return the container instance that this machine is in a cluster, registered if missing."""
-    for instance in world.instances.values():
-        if instance["_"]["cluster"] == cluster:
-            return instance
-    arn = world.arn(f"container-instance/{cluster.rpartition('/')[2]}/{new_id()}")
-    cpu, memory = _capacity(world)
-    offered = resources(cpu, memory, ())
-    instance = {
-        "containerInstanceArn": arn,
-        "ec2InstanceId": "i-" + world.identity.engine_id.rjust(17, "0")[:17],
+
+def instances_of(world: World, cluster: str) -> list[Doc]:
+    """Return the container instances of a cluster, oldest first, without deregistered ones.
+
+    This machine is one of every cluster, unless it was deregistered there.
+    """
+    own = [i for i in world.instances.values() if i["_"]["cluster"] == cluster]
+    if not any(is_machine(instance) for instance in own):
+        own.append(_register_machine(world, cluster))
+    return [instance for instance in own if instance["status"] != INACTIVE]
+
+
+def is_machine(instance: Doc) -> bool:
+    """Return whether an instance is this machine itself."""
+    machine: bool = instance["_"].get("machine", True)
+    return machine
+
+
+def find_instance(world: World, cluster: str, reference: str) -> Doc | None:
+    """Return an instance of a cluster by id or ARN, also one that is INACTIVE."""
+    instances_of(world, cluster)
+    arn = world.arn(f"container-instance/{name_of(cluster)}/{name_of(reference)}")
+    return world.instances.get(arn) if reference in (arn, name_of(reference)) else None
+
+
+def zone_of(instance: Doc) -> str:
+    """Return the availability zone that an instance says it is in."""
+    return attribute_of(instance, "ecs.availability-zone") or ""
+
+
+def attribute_of(instance: Doc, name: str) -> str | None:
+    """Return an attribute's value, "" for one without, None where it is not set."""
+    return next((a.get("value", "") for a in instance["attributes"] if a["name"] == name), None)
+
+
+def _register_machine(world: World, cluster: str) -> Doc:
+    instance = new_instance(
+        world,
+        cluster,
+        capacity=_capacity(world),
+        ec2_instance_id="i-" + world.identity.engine_id.rjust(17, "0")[:17],
+        attributes=[
+            {"name": "ecs.availability-zone", "value": world.identity.region + ZONE},
+            {"name": "ecs.os-type", "value": "linux"},
+            {"name": "ecs.instance-type", "value": "local"},
+        ],
+    )
+    instance["_"]["machine"] = True
+    world.instances[instance["containerInstanceArn"]] = instance
+    return instance
+
+
+def new_instance(
+    world: World,
+    cluster: str,
+    *,
+    capacity: tuple[int, int],
+    ec2_instance_id: str | None = None,
+    attributes: Iterable[Doc] = (),
+    ports: Sequence[str] = (),
+) -> Doc:
+    """Return the document of an instance of `capacity` CPU units and MiB; it is not stored yet."""
+    cpu, memory = capacity
+    offered = resources(cpu, memory, ports)
+    return {
+        "containerInstanceArn": world.arn(f"container-instance/{name_of(cluster)}/{new_id()}"),
+        "ec2InstanceId": ec2_instance_id or f"i-{secrets.token_hex(9)[:17]}",
         "version": 1,
         "versionInfo": {"agentVersion": "1.0.0", "agentHash": "", "dockerVersion": ""},
         "registeredResources": offered,
@@ -30,18 +92,12 @@ def instance_of(world: World, cluster: str) -> Doc:
         "agentConnected": True,
         "runningTasksCount": 0,
         "pendingTasksCount": 0,
-        "attributes": [
-            {"name": "ecs.availability-zone", "value": world.identity.region + ZONE},
-            {"name": "ecs.os-type", "value": "linux"},
-            {"name": "ecs.instance-type", "value": "local"},
-        ],
+        "attributes": list(attributes),
         "registeredAt": world.now(),
         "attachments": [],
         "tags": [],
-        "_": {"cluster": cluster, "cpu": cpu, "memory": memory},
+        "_": {"cluster": cluster, "cpu": cpu, "memory": memory, "machine": False},
     }
-    world.instances[arn] = instance
-    return instance
 
 
 def _capacity(world: World) -> tuple[int, int]:
@@ -56,7 +112,7 @@ def _capacity(world: World) -> tuple[int, int]:
     return cpu, int(os.environ.get("KAIUN_INSTANCE_MEMORY", ample))
 
 
-def resources(cpu: int, memory_mib: int, ports: Sequence[int]) -> list[Doc]:
+def resources(cpu: int, memory_mib: int, ports: Sequence[int | str]) -> list[Doc]:
     """Return what an instance has, as DescribeContainerInstances shows it."""
     return [_resource("CPU", cpu), _resource("MEMORY", memory_mib), _ports(ports)]
 
@@ -71,7 +127,7 @@ def _resource(name: str, value: int) -> Doc:
     }
 
 
-def _ports(ports: Sequence[int]) -> Doc:
+def _ports(ports: Sequence[int | str]) -> Doc:
     return {
         "name": "PORTS",
         "type": "STRINGSET",

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kaiun.engine.operations.common import new_id
+from kaiun.engine.operations.machine import ZONE, zone_of
 from kaiun.engine.store import Doc
 from kaiun.engine.world import World
 from kaiun.scheduler.placement import Needs
-
-ZONE = "a"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,10 @@ class Order:
     network: Doc | None = None  # awsvpcConfiguration
     tags: Sequence[Doc] = ()
     execute_command: bool = False
-    capacity_provider: str | None = None
+    capacity_provider: str | None = None  # of the one task that is made
+    providers: Sequence[Doc] = ()  # capacityProviderStrategy that all tasks are spread by
+    daemon: bool = False  # at most one on each instance
+    instance: str | None = None  # ARN of the only instance that it may be put on
     aliases: Sequence[str] = ()
     constraints: Sequence[Doc] = ()
     strategies: Sequence[Doc] = ()
@@ -62,7 +64,7 @@ def make(world: World, order: Order, needs: Needs, instance: Doc | None) -> Doc:
     task: Doc = {
         "attachments": [_attachment(attachment, eni, order.network or {})] if awsvpc else [],
         "attributes": [{"name": "ecs.cpu-architecture", "value": "x86_64"}],
-        "availabilityZone": world.identity.region + ZONE,
+        "availabilityZone": zone_of(instance) if instance else world.identity.region + ZONE,
         "clusterArn": order.cluster,
         "connectivity": "CONNECTED",
         "connectivityAt": world.now(),

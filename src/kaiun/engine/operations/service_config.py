@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kaiun.engine.dispatch import Params
+from kaiun.engine.operations.providers import check_strategy, is_fargate
 from kaiun.engine.protocol.errors import ApiError, invalid_parameter
 from kaiun.engine.store import Doc
 from kaiun.engine.world import World
@@ -23,10 +24,11 @@ def check(world: World, params: Params) -> None:
             f"Deployment controller {controller} is not supported by this local ECS.",
         )
     _check_configuration(params.get("deploymentConfiguration", {}))
-    if params.get("launchType") and params.get("capacityProviderStrategy"):
+    if params.get("schedulingStrategy") == "DAEMON" and (
+        on_fargate(params) or params.get("placementStrategy")
+    ):
         raise invalid_parameter(
-            "Specifying both a launch type and capacity provider strategy is not supported. "
-            "Remove one and try again."
+            "The DAEMON scheduling strategy supports neither Fargate nor a placement strategy."
         )
     for balancer in params.get("loadBalancers", ()):
         _check_balancer(world, balancer)
@@ -70,6 +72,33 @@ def _check_balancer(world: World, balancer: Doc) -> None:
         )
 
 
+def with_default_capacity(world: World, cluster: str, params: Params) -> Params:
+    """Return a request with the cluster's default strategy where it names no capacity itself."""
+    default = world.clusters[cluster]["defaultCapacityProviderStrategy"]
+    if not default or params.get("launchType") or params.get("capacityProviderStrategy"):
+        return params
+    return {**params, "capacityProviderStrategy": default}
+
+
+def check_capacity(world: World, cluster: str, params: Params) -> None:
+    """Raise where launch type and capacity provider strategy cannot be."""
+    strategy = params.get("capacityProviderStrategy", ())
+    if params.get("launchType") and strategy:
+        raise invalid_parameter(
+            "Specifying both a launch type and capacity provider strategy is not supported. "
+            "Remove one and try again."
+        )
+    check_strategy(world, strategy, world.clusters[cluster]["capacityProviders"])
+
+
+def on_fargate(params: Params) -> bool:
+    """Return whether the tasks of a request run on Fargate."""
+    strategy = params.get("capacityProviderStrategy")
+    if strategy:
+        return is_fargate(strategy[0]["capacityProvider"])
+    return bool(params.get("launchType") == "FARGATE")
+
+
 def check_network(definition: Doc, params: Params) -> None:
     """Raise where task definition, network configuration, launch type and ports do not fit."""
     awsvpc = definition.get("networkMode") == "awsvpc"
@@ -82,7 +111,7 @@ def check_network(definition: Doc, params: Params) -> None:
         raise invalid_parameter(
             "Network Configuration is not valid for the given networkMode of this task definition."
         )
-    if launch_members(params).get("launchType") == "FARGATE" and not awsvpc:
+    if on_fargate(params) and not awsvpc:
         raise invalid_parameter("Task definition does not support launch_type FARGATE.")
     for balancer in params.get("loadBalancers", ()):
         _check_port(definition, balancer)
@@ -115,7 +144,11 @@ def launch_members(params: Params) -> Doc:
     """Return launchType, or capacityProviderStrategy, and the platform of Fargate."""
     strategy = params.get("capacityProviderStrategy")
     if strategy:
-        return {"capacityProviderStrategy": strategy, "platformVersion": "LATEST"}
+        platform = {"platformVersion": params.get("platformVersion", "LATEST")}
+        return {
+            "capacityProviderStrategy": strategy,
+            **({**platform, "platformFamily": "Linux"} if on_fargate(params) else {}),
+        }
     kind = params.get("launchType", "EC2")
     if kind != "FARGATE":
         return {"launchType": kind}

@@ -16,6 +16,7 @@ from kaiun.engine.operations.common import (
     page,
     shown,
 )
+from kaiun.engine.operations.daemons import daemon_size, resize_daemons
 from kaiun.engine.operations.placing import check_placement
 from kaiun.engine.operations.rollouts import begin
 from kaiun.engine.operations.taskdefs import find_active
@@ -43,12 +44,17 @@ def create_service(world: World, params: Params) -> Params:
     if not params.get("taskDefinition"):
         raise client_error("TaskDefinition can not be blank.")
     definition = find_active(world, params["taskDefinition"])
-    service_config.check_network(definition, params)
+    request = service_config.with_default_capacity(world, cluster, params)
+    service_config.check_capacity(world, cluster, request)
+    service_config.check_network(definition, request)
     if again := _already(world, arn, params):
         return {"service": again}
     tags = check_tags(params.get("tags", []))
-    service = _new(world, cluster, arn, definition, params)
+    service = _new(world, cluster, arn, definition, request)
+    service["_"]["request"] = params
     service["tags"] = tags
+    if service["schedulingStrategy"] == "DAEMON":
+        service["desiredCount"] = daemon_size(world, service)
     world.services[arn] = service
     state = ServiceState(
         name=name,
@@ -85,7 +91,7 @@ def _new(world: World, cluster: str, arn: str, definition: Doc, params: Params) 
         "loadBalancers": params.get("loadBalancers", []),
         "serviceRegistries": params.get("serviceRegistries", []),
         "status": "ACTIVE",
-        "desiredCount": 1 if daemon else params.get("desiredCount", 0),
+        "desiredCount": 0 if daemon else params.get("desiredCount", 0),
         "runningCount": 0,
         "pendingCount": 0,
         "taskDefinition": definition["taskDefinitionArn"],
@@ -145,6 +151,7 @@ def update_service(world: World, params: Params) -> Params:
     if service["status"] != "ACTIVE":
         raise ApiError("ServiceNotActiveException", "Service was not ACTIVE.")
     service_config.check(world, params)
+    service_config.check_capacity(world, cluster, params)
     check_placement(params)
     request = {k: v for k, v in params.items() if k not in ("cluster", "service")}
     if "taskDefinition" in request:
@@ -152,6 +159,7 @@ def update_service(world: World, params: Params) -> Params:
         service_config.check_network(definition, {**service["_"]["last"], **request})
         request["taskDefinition"] = definition["taskDefinitionArn"]
     _apply(world, service, request)
+    resize_daemons(world, cluster)
     return {"service": _view(service, tags=False)}
 
 

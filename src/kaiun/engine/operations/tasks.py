@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from kaiun.engine.dispatch import Params, operation
 from kaiun.engine.operations import service_config
 from kaiun.engine.operations.common import (
@@ -14,6 +16,7 @@ from kaiun.engine.operations.common import (
     shown,
 )
 from kaiun.engine.operations.container_checks import check_environment
+from kaiun.engine.operations.machine import INACTIVE, find_instance, instances_of
 from kaiun.engine.operations.making import Order
 from kaiun.engine.operations.placing import check_placement, launch
 from kaiun.engine.operations.taskdefs import find_active
@@ -41,25 +44,33 @@ def run_task(world: World, params: Params) -> Params:
 def start_task(world: World, params: Params) -> Params:
     tasks: list[Doc] = []
     failures: list[Doc] = []
-    order = _order(world, params)
-    for reference in params["containerInstances"]:
-        if any(name_of(reference) == name_of(arn) for arn in world.instances):
-            made, failed = launch(world, order, 1)
-            tasks, failures = [*tasks, *made], [*failures, *failed]
-        else:
+    references = params["containerInstances"]
+    if not 1 <= len(references) <= 10:
+        raise invalid_parameter("Container instances should have between 1 and 10 entries.")
+    order = _order(world, {**params, "launchType": "EC2"})
+    for reference in references:
+        instance = find_instance(world, order.cluster, reference)
+        if instance is None or instance["status"] == INACTIVE:
             failures.append(missing(reference))
+            continue
+        pinned = replace(order, instance=instance["containerInstanceArn"])
+        made, failed = launch(world, pinned, 1)
+        tasks, failures = [*tasks, *made], [*failures, *failed]
     return {"tasks": [shown(t) for t in tasks], "failures": failures}
 
 
 def _order(world: World, params: Params) -> Order:
     cluster = cluster_arn(world, params.get("cluster"))
     definition = find_active(world, params["taskDefinition"])
+    params = service_config.with_default_capacity(world, cluster, params)
+    service_config.check_capacity(world, cluster, params)
     service_config.check_network(definition, params)
     overrides = params.get("overrides", {})
     _check_overrides(definition, overrides)
     check_placement(params)
     members = service_config.launch_members(params)
-    strategy = params.get("capacityProviderStrategy")
+    if not service_config.on_fargate(params) and not instances_of(world, cluster):
+        raise invalid_parameter("No Container Instances were found in your cluster.")
     tags = check_tags(params.get("tags", []))
     if params.get("propagateTags") == "TASK_DEFINITION":
         tags = merge_tags(definition["_"]["tags"], tags)
@@ -67,13 +78,13 @@ def _order(world: World, params: Params) -> Order:
         cluster=cluster,
         definition=definition,
         group=params.get("group") or f"family:{definition['family']}",
-        launch_type=members.get("launchType", "FARGATE" if strategy else "EC2"),
+        launch_type=members.get("launchType", "EC2"),
         started_by=params.get("startedBy"),
         overrides=overrides,
         network=params.get("networkConfiguration", {}).get("awsvpcConfiguration"),
         tags=tags,
         execute_command=params.get("enableExecuteCommand", False),
-        capacity_provider=strategy[0]["capacityProvider"] if strategy else None,
+        providers=members.get("capacityProviderStrategy", ()),
         constraints=params.get("placementConstraints", ()),
         strategies=params.get("placementStrategy", ()),
     )
@@ -98,7 +109,7 @@ def _repeated(world: World, params: Params) -> list[Doc]:
 @operation("ecs", "StopTask")
 def stop_task(world: World, params: Params) -> Params:
     cluster = cluster_arn(world, params.get("cluster"))
-    task = _find(world, cluster, params["task"])
+    task = find_task(world, cluster, params["task"])
     if task is None:
         raise invalid_parameter("The referenced task was not found.")
     stop(
@@ -128,7 +139,8 @@ def touch(world: World, task: Doc) -> None:
     world.tasks.touch(task["_"]["id"])
 
 
-def _find(world: World, cluster: str, reference: str) -> Doc | None:
+def find_task(world: World, cluster: str, reference: str) -> Doc | None:
+    """Return a task of a cluster by id or ARN."""
     task = world.tasks.get(name_of(reference))
     if task is None or task["clusterArn"] != cluster:
         return None
@@ -147,7 +159,7 @@ def describe_tasks(world: World, params: Params) -> Params:
     tags = "TAGS" in params.get("include", ())
     tasks, failures = [], []
     for reference in params["tasks"]:
-        task = _find(world, cluster, reference)
+        task = find_task(world, cluster, reference)
         if task is None:
             full = world.arn(f"task/{name_of(cluster)}/{name_of(reference)}")
             failures.append(missing(reference if reference.startswith("arn:") else full))
