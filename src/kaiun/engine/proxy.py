@@ -13,6 +13,7 @@ Message = MutableMapping[str, Any]
 _HOP = frozenset(
     (b"connection", b"keep-alive", b"transfer-encoding", b"te", b"trailer", b"upgrade", b"expect")
 )
+_CORS = b"access-control-"  # the side services let every page read everything
 _CHUNK = 256 * 1024
 
 
@@ -107,7 +108,7 @@ async def _pass_answer(
         parser.feed_data(data)
         if answer.head_done and not started:
             started = True
-            kept = [(n, v) for n, v in answer.headers if n not in _HOP]
+            kept = [(n, v) for n, v in answer.headers if n not in _HOP and not n.startswith(_CORS)]
             status = parser.get_status_code()
             await send({"type": "http.response.start", "status": status, "headers": kept})
         while answer.body:

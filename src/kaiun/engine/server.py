@@ -1,8 +1,9 @@
 """The ASGI application: who may ask, what they ask for, and who answers.
 
-Order of checks: Host (a name of this machine and our own port), no page of another origin, the
-signature, then the service in the credential scope decides. Services that do not live here go to
-the side services, streamed both ways.
+Order of checks: Host (a name of this machine and our own port); an object of S3 asked for without a
+signature is answered by its bucket's policy; all else must not come from a page of another origin
+and must be signed, then the service in the credential scope decides. Services that do not live here
+go to the side services, streamed both ways.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from kaiun.engine.dispatch import Answer, answer_json, answer_query, json_error,
 from kaiun.engine.protocol import model as models
 from kaiun.engine.protocol.errors import ApiError
 from kaiun.engine.protocol.query import escape
+from kaiun.engine.s3 import public
 from kaiun.engine.world import World
 
 log = logging.getLogger(__name__)
@@ -68,12 +70,17 @@ class App:
         self._world = world
         self._aside = aside
         self._admin = admin
+        self._public = public.PublicObjects(aside)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         headers = sigv4.join_headers(scope["headers"])
-        if refusal := _refuse_stranger(scope, headers):
+        strange = _refuse_host(scope, headers)
+        if strange is None and (asked := public.wanted(scope, headers)):
+            await self._public(scope, asked, send)
+            return
+        if refusal := strange or _refuse_page(headers):
             await _reply(send, Answer(403, "application/json", _access_denied(refusal)), "-")
             return
         if scope["path"] == "/_kaiun/health" and scope["method"] in ("GET", "HEAD"):
@@ -104,14 +111,19 @@ class App:
             await _reply(send, json_error(error), request_id)
             return
         if body is None:
-            await self._aside(scope, receive, send)
+            await self._pass_on(scope, receive, send)
         elif claim.service in models.SERVICES:
             answer = self._answer(claim.service, headers, query, body, request_id)
             await _reply(send, answer, request_id)
         elif claim.service == "kaiun":
             await _reply(send, await self._administer(scope["path"], query), request_id)
         else:
-            await self._aside(scope, _again(body), send)
+            await self._pass_on(scope, _again(body), send)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._aside(scope, receive, send)
+        if _changes_bucket(scope):
+            self._public.forget()
 
     def _verify(self, request: sigv4.Request, claim: sigv4.Claim, body: bytes | None) -> None:
         identity = self._world.identity
@@ -136,6 +148,7 @@ class App:
             await self._admin.shutdown(keep_containers="containers=keep" in query)
         elif path == "/_kaiun/reset":
             await self._admin.reset()
+            self._public.forget()
         else:
             return json_error(ApiError("UnknownOperationException", path, status=404))
         return Answer(200, "application/json", b'{"status":"ok"}')
@@ -146,6 +159,12 @@ def _is_streamed(claim: sigv4.Claim, headers: dict[str, str]) -> bool:
     return claim.service == "s3" and (
         "x-amz-content-sha256" in headers or claim.expires_s is not None
     )
+
+
+def _changes_bucket(scope: Scope) -> bool:
+    """Tell whether a request may change a bucket itself, such as its policy, not an object."""
+    inside = scope["raw_path"].strip(b"/").partition(b"/")[2]
+    return scope["method"] not in ("GET", "HEAD") and (bool(scope["query_string"]) or not inside)
 
 
 def _again(body: bytes) -> Receive:
@@ -170,12 +189,17 @@ async def _read_body(receive: Receive) -> bytes:
     return body
 
 
-def _refuse_stranger(scope: Scope, headers: dict[str, str]) -> str | None:
-    """Return why a page in a browser, or a name that is not ours, is not let in; else None."""
+def _refuse_host(scope: Scope, headers: dict[str, str]) -> str | None:
+    """Return why a request to a name that is not ours is not let in; else None."""
     host, _, port = headers.get("host", "").rpartition(":")
     ours = host in ("127.0.0.1", "localhost", "[::1]") or host.endswith(".localhost")
     if not ours or port != str(scope["server"][1]):
         return "The Host header does not name this endpoint."
+    return None
+
+
+def _refuse_page(headers: dict[str, str]) -> str | None:
+    """Return why a request of a page in a browser is not let in; else None."""
     if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
         return "Cross-site requests are not accepted."
     origin = headers.get("origin")

@@ -1,7 +1,8 @@
 """Put the side services' buckets on disk when they stop, and back when they start again.
 
-Through S3's own API: every bucket, and of every object its content and the headers that describe
-it. Versions, policies, tags and the time of the last change are not kept.
+Through S3's own API: every bucket with its policy and CORS configuration, and of every object its
+content and the headers that describe it. Versions, tags and the time of the last change are not
+kept.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from xml.etree import ElementTree
 from kaiun.errors import EngineError
 
 _INDEX: Final = "index.json"
+_SETTINGS: Final = "settings.json"
 _TIMEOUT_S: Final = 60.0
+_SUBRESOURCES: Final = ("policy", "cors")
 _KEPT: Final = frozenset(
     ("content-type", "content-encoding", "content-language", "content-disposition",
      "cache-control", "expires")
@@ -48,19 +51,37 @@ class Shelf:
         scratch = self._folder.with_name(self._folder.name + ".new")
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True, mode=0o700)
-        index = {bucket: list(self._store(bucket, scratch)) for bucket in self._buckets()}
+        buckets = self._buckets()
+        index = {bucket: list(self._store(bucket, scratch)) for bucket in buckets}
         (scratch / _INDEX).write_text(json.dumps(index))
+        settings = {bucket: self._settings(bucket) for bucket in buckets}
+        (scratch / _SETTINGS).write_text(json.dumps(settings))
         shutil.rmtree(self._folder, ignore_errors=True)
         scratch.rename(self._folder)
 
     def restore(self) -> None:
         """Make the buckets and objects that are on the shelf. Raises EngineError or OSError."""
-        path = self._folder / _INDEX
-        for bucket, objects in (json.loads(path.read_text()) if path.exists() else {}).items():
+        settings = self._read(_SETTINGS)
+        for bucket, objects in self._read(_INDEX).items():
             self._ask("PUT", f"/{bucket}")
+            for name, text in settings.get(bucket, {}).items():
+                self._ask("PUT", f"/{bucket}?{name}", text.encode())
             for kept in objects:
                 body = (self._folder / kept["file"]).read_bytes()
                 self._ask("PUT", f"/{bucket}/{quote(kept['key'])}", body, kept["headers"])
+
+    def _read(self, name: str) -> dict[str, Any]:
+        path = self._folder / name
+        found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        return found
+
+    def _settings(self, bucket: str) -> dict[str, str]:
+        """Return what a bucket has of the subresources that are kept, as S3 gives them."""
+        return {
+            name: text.decode()
+            for name in _SUBRESOURCES
+            if (text := self._ask("GET", f"/{bucket}?{name}", may_miss=True)[1])
+        }
 
     def _buckets(self) -> list[str]:
         _, text = self._ask("GET", "/")
@@ -85,13 +106,21 @@ class Shelf:
             token = f"&continuation-token={quote(following, safe='')}"
 
     def _ask(
-        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] = {}
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] = {},
+        *,
+        may_miss: bool = False,
     ) -> tuple[dict[str, str], bytes]:
-        """Return the describing headers and the body of the answer."""
+        """Return the describing headers and the body of the answer, b"" for what is not there."""
         self._connection.request(method, path, body, {**_SIGNED, **headers})
         answer = self._connection.getresponse()
         content = answer.read()
-        if answer.status != http.client.OK:
+        if answer.status == http.client.NOT_FOUND and may_miss:
+            return {}, b""
+        if answer.status not in (http.client.OK, http.client.NO_CONTENT):
             raise EngineError(f"{method} {path} was answered with {answer.status}", where="S3")
         found = {name.lower(): value for name, value in answer.getheaders()}
         kept = {n: v for n, v in found.items() if n in _KEPT or n.startswith("x-amz-meta-")}
