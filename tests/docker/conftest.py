@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 from support.containers import Harness, clean, make_image
+from support.images import DOCKERFILE, Bench, docker, registry_process, system
+from support.repository import Repository
+
+from kaiun.image import BuildEvent, Source, Workshop
 
 Body = Callable[[], Awaitable[None]]
 
@@ -19,6 +23,26 @@ def image() -> str:
     if shutil.which("docker") is None:
         pytest.skip("no Docker client")
     return make_image()
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with registry_process(tmp_path_factory.mktemp("registry")) as host:
+        yield host
+
+
+@pytest.fixture
+def bench(tmp_path: Path, registry: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    app = f"t-{uuid.uuid4().hex[:12]}"
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker-settings"))
+    repository = Repository(tmp_path / "repository")
+    repository.commit({**system(), "Dockerfile": DOCKERFILE, "unique": app})
+    events: list[BuildEvent] = []
+    source = Source(app, f"{registry}/{app}", repository.path)
+    yield Bench(repository, source, Workshop(events.append, home=tmp_path / "home"), events)
+    images = docker("image", "ls", "--all", "--quiet", f"--filter=label=kaiun.app={app}").split()
+    if images:
+        docker("image", "rm", "--force", *sorted(set(images)))
 
 
 @pytest.fixture

@@ -8,40 +8,32 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.repository import Repository
+from support.images import Bench, docker, registry_process
 
 from kaiun.config import load
 from kaiun.errors import ImageError
 from kaiun.image import (
-    BuildEvent,
     Built,
     Credentials,
     Registry,
-    Source,
     Workshop,
     caches,
-    ensure,
     ensure_all,
     find,
     pin,
     resolve,
 )
-from kaiun.image.client import find as find_client
 from kaiun.image.leftovers import plain_name
 from kaiun.image.lock import held
 from kaiun.image.reference import parse
@@ -49,106 +41,8 @@ from kaiun.image.stop import Stop
 
 pytestmark = pytest.mark.docker
 
-PROGRAMS = ("sh", "cat", "sleep", "ls")
 # htpasswd's line for ann with "open sesame" (bcrypt, cost 4)
 HTPASSWD = "ann:$2b$04$o1jxcDrzxIWI7JdhJVWRG.UZ0YxFp8.52iR/vqGrWahO1FoH0iPy.\n"
-DOCKERFILE = """\
-FROM scratch
-COPY system/ /
-ARG WHO=nobody
-RUN echo hello $WHO > /hello
-COPY . /app/
-CMD ["/bin/ls", "/app"]
-"""
-
-
-def system() -> dict[str, str | bytes]:
-    """Return a root file system that can run this machine's shell."""
-    files: dict[str, str | bytes] = {}
-    for name in PROGRAMS:
-        program = shutil.which(name)
-        assert program
-        linked = subprocess.run(["ldd", program], capture_output=True, text=True, check=True)
-        files[f"system/bin/{name}"] = Path(program).read_bytes()
-        for library in re.findall(r"/\S+", linked.stdout):
-            files[f"system{library}"] = Path(library).read_bytes()
-    return files
-
-
-def docker(*arguments: str) -> str:
-    program = find_client().program
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
-
-
-@contextlib.contextmanager
-def registry_process(directory: Path, extra: str = "") -> Iterator[str]:
-    """Run a registry on a port of its own choosing; yield host:port."""
-    program = shutil.which("docker-registry")
-    if program is None:
-        pytest.skip("no registry here: apt-get install docker-registry")
-    settings = directory / "registry.yml"
-    settings.write_text(
-        f"version: 0.1\nstorage:\n  filesystem: {{rootdirectory: {directory}/data}}\n"
-        "  delete: {enabled: true}\nhttp: {addr: '127.0.0.1:0', secret: s}\n" + extra
-    )
-    log = directory / "registry.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen([program, "serve", str(settings)], stdout=output, stderr=output)
-    try:
-        deadline = time.monotonic() + 20
-        while not (found := re.search(r"listening on 127\.0\.0\.1:(\d+)", log.read_text())):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.02)
-        yield f"localhost:{found[1]}"
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-@dataclass
-class Bench:
-    """One application with its repository, registry and everything that kaiun told."""
-
-    repository: Repository
-    source: Source
-    workshop: Workshop
-    events: list[BuildEvent]
-
-    def ensure(self, *, no_cache: frozenset[str] = frozenset(), **changes: object) -> Built:
-        workshop = replace(self.workshop, no_cache=no_cache)
-        source = replace(self.source, **changes)  # type: ignore[arg-type]
-        revision = resolve(self.repository.path)
-        return ensure(source, revision, workshop)
-
-    def run(self, image: str, *command: str) -> str:
-        return docker("run", "--rm", "--network=none", image, *command)
-
-    def failing(self) -> ImageError:
-        with pytest.raises(ImageError) as caught:
-            self.ensure()
-        return caught.value
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with registry_process(tmp_path_factory.mktemp("registry")) as host:
-        yield host
-
-
-@pytest.fixture
-def bench(tmp_path: Path, registry: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    app = f"t-{uuid.uuid4().hex[:12]}"
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker-settings"))
-    repository = Repository(tmp_path / "repository")
-    repository.commit({**system(), "Dockerfile": DOCKERFILE, "unique": app})
-    events: list[BuildEvent] = []
-    source = Source(app, f"{registry}/{app}", repository.path)
-    yield Bench(repository, source, Workshop(events.append, home=tmp_path / "home"), events)
-    images = docker("image", "ls", "--all", "--quiet", f"--filter=label=kaiun.app={app}").split()
-    if images:
-        docker("image", "rm", "--force", *sorted(set(images)))
 
 
 def test_commit_is_built_pushed_and_runs(bench: Bench) -> None:

@@ -32,11 +32,12 @@ class Recipe:
 
     name: str  # repository:tag of the result
     context: Path
-    dockerfile: str  # relative to the context
+    dockerfile: str  # relative to the context, or absolute
     labels: Mapping[str, str]
     target: str = ""
     args: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     no_cache: bool = False
+    shown: Mapping[str, str] = field(default_factory=dict)  # text in the Dockerfile → to be shown
 
 
 def build(client: Client, recipe: Recipe, *, progress: Progress, stop: Stop) -> None:
@@ -48,7 +49,7 @@ def build(client: Client, recipe: Recipe, *, progress: Progress, stop: Stop) -> 
     environment = client.environment() | _secret_args(recipe)
     with stops.child(_command(client, recipe), environment, stop) as process:
         for line in stops.lines(process):
-            if event := plain.feed(line):
+            if event := plain.feed(_as_written(line, recipe.shown)):
                 progress(event)
     if process.returncode:
         raise _failure(recipe, plain)
@@ -80,6 +81,13 @@ def _arg_options(recipe: Recipe) -> Iterator[str]:
 
 def _secret_args(recipe: Recipe) -> dict[str, str]:
     return {name: value for name, value in recipe.args if not _CLIENT_READS.fullmatch(name)}
+
+
+def _as_written(line: str, shown: Mapping[str, str]) -> str:
+    """Return a line of the build with the user's own words in place of kaiun's."""
+    for ours, theirs in shown.items():
+        line = line.replace(ours, theirs)
+    return line
 
 
 def _failure(recipe: Recipe, plain: PlainProgress) -> ImageError:

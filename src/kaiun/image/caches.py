@@ -1,6 +1,6 @@
 """The caches that are carried from build to build, and the names by which a build goes without.
 
-layers   the results of the Dockerfile's steps, which BuildKit keeps
+layers   the results of the Dockerfile's steps, which BuildKit keeps; with them go all cache mounts
 assets   what the asset compiler keeps between two compiles
 others   cache mounts of the Dockerfile, known by their ids: `kaiun-bundle`, `kaiun-npm`, …
 """

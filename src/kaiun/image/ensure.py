@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kaiun.image import caches, layer, leftovers, lock, probe, record, reference
+from kaiun.image import adaptation, caches, layer, leftovers, lock, probe, record, reference
 from kaiun.image import client as clients
 from kaiun.image.build import Recipe, build
 from kaiun.image.credentials import anonymous, docker_config, first_of
@@ -84,9 +84,17 @@ class _Job:
     def name(self) -> str:
         return f"{self.target.name}:{self.target.tag}"
 
+    @property
+    def image(self) -> str:
+        return self.target.path.rpartition("/")[2]
+
+    @property
+    def adapting(self) -> adaptation.Adapting:
+        home, no_cache = self.workshop.home, self.workshop.no_cache
+        return adaptation.Adapting(home, self.wanted.app, self.image, no_cache, self.tell)
+
     def tell(self, event: BuildEvent) -> None:
-        image = self.target.path.rpartition("/")[2]
-        self.workshop.progress(replace(event, image=image))
+        self.workshop.progress(replace(event, image=self.image))
 
     def result(self, digest: str, started: float, *, built: bool) -> Built:
         name, seconds = self.target.name, time.monotonic() - started
@@ -169,7 +177,9 @@ def _publish(client: Client, dockerfile: str, job: _Job) -> str:
     for warning in job.supply.warnings():
         job.tell(BuildEvent("note", "output", line=warning))
     with job.supply.unpacked(stop) as directory:
-        _build(client, _recipe(job, directory, dockerfile), job)
+        recipe = _recipe(job, directory, dockerfile)
+        with adaptation.adapted(recipe, job.adapting) as adapted:
+            _build(client, adapted, job)
     credentials = job.workshop.injected(job.target.registry)
     return push(
         client, job.target, job.registry, credentials=credentials, progress=job.tell, stop=stop

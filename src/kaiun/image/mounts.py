@@ -1,0 +1,96 @@
+"""Cache mounts that kaiun knows by their ids, such as `--mount=type=cache,id=kaiun-bundle,…`.
+
+In the build each becomes one of its image's own, `kaiun-shop-bundle-1`: apps do not share it, and
+the number, its generation, goes up when a build goes without it. So the old content is left behind,
+steps that mount it run again (the id is part of BuildKit's key), and later builds carry on the new.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kaiun.errors import ImageError
+from kaiun.image.caches import MOUNTS
+from kaiun.image.dockerfile import Edit
+
+if TYPE_CHECKING:
+    from kaiun.image.dockerfile import Instruction
+
+PREFIX = "kaiun-"
+FIRST = 1
+_ID = re.compile(rf"(?<=[,=\"'])id=[\"']?({PREFIX}({'|'.join(MOUNTS)}))(?=[,\"']|$)")
+_OWN = re.compile(rf"{PREFIX}(?P<image>.+)-(?P<cache>{'|'.join(MOUNTS)})-(?P<generation>\d+)")
+
+
+def used(instructions: Iterable[Instruction]) -> frozenset[str]:
+    """Return the caches that a Dockerfile mounts under kaiun's names: {"bundle", "npm"}."""
+    return frozenset(found[2] for _, _, found in _ids(instructions))
+
+
+def edits(instructions: Iterable[Instruction], ids: Mapping[str, str]) -> Iterator[Edit]:
+    """Yield what gives each such mount the id in `ids`, by the cache's name."""
+    for instruction, at, found in _ids(instructions):
+        start = instruction.offset(at + found.start(1))
+        yield Edit(start, instruction.offset(at + found.end(1) - 1) + 1, ids[found[2]])
+
+
+def ids(image: str, generations: Mapping[str, int]) -> dict[str, str]:
+    """Return each cache's id: {"bundle": "kaiun-shop-bundle-1"}."""
+    return {name: f"{PREFIX}{image}-{name}-{generations.get(name, FIRST)}" for name in MOUNTS}
+
+
+def parse(own: str) -> tuple[str, str, int] | None:
+    """Return image, cache and generation of an id that `ids` made, None for any other."""
+    found = _OWN.fullmatch(own)
+    return (found["image"], found["cache"], int(found["generation"])) if found else None
+
+
+def folder(home: Path, app: str) -> Path:
+    """Return where an app's caches are kept and noted down."""
+    return home / "caches" / app
+
+
+def generations(home: Path, app: str, image: str) -> dict[str, int]:
+    """Return the generation of each cache of an image that is not in its first one."""
+    try:
+        found = json.loads(_file(home, app, image).read_text())
+    except (FileNotFoundError, ValueError):
+        return {}  # half a file, or none: at worst an old cache is carried on
+    return {name: value for name, value in found.items() if isinstance(value, int)}
+
+
+def begin(home: Path, app: str, image: str, names: Iterable[str]) -> None:
+    """Begin a new generation of these caches. Raises ImageError when that cannot be kept."""
+    now = generations(home, app, image)
+    after = now | {name: now.get(name, FIRST) + 1 for name in names}
+    file = _file(home, app, image)
+    beside = file.with_suffix(".new")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(json.dumps(after, indent=1, sort_keys=True) + "\n")
+        os.replace(beside, file)  # noqa: PTH105 (atomic is what it is about)
+    except OSError as problem:
+        raise ImageError(
+            f"cannot write kaiun's state: {problem.strerror}",
+            where=str(file),
+            hint="KAIUN_HOME names another place",
+        ) from problem
+
+
+def _file(home: Path, app: str, image: str) -> Path:
+    return folder(home, app) / "mounts" / f"{image}.json"
+
+
+def _ids(
+    instructions: Iterable[Instruction],
+) -> Iterator[tuple[Instruction, int, re.Match[str]]]:
+    for instruction in instructions:
+        for flag in instruction.flags if instruction.keyword == "RUN" else ():
+            found = _ID.search(flag.text)
+            if found and flag.text.startswith("--mount=") and "type=cache" in flag.text:
+                yield instruction, flag.at, found
