@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -65,6 +66,7 @@ def answer_json(world: World, service: str, target: str, body: bytes, request_id
 
 _JSON = "application/x-amz-json-1.1"
 _XML = "text/xml"
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def json_error(error: ApiError) -> Answer:
@@ -80,9 +82,16 @@ def _as_bytes(result: Params | bytes) -> bytes:
 
 def _read_json(body: bytes) -> Any:
     try:
-        return json.loads(body) if body else {}
+        content = json.loads(body, parse_constant=_refuse_constant) if body else {}
+        if _SURROGATE.search(body):
+            json.dumps(content, ensure_ascii=False).encode()  # half a pair is no character
     except (ValueError, RecursionError):
         raise ApiError("SerializationException", "The request body is not JSON.") from None
+    return content
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def answer_query(

@@ -101,16 +101,18 @@ class Store:
         changes = [(t.kind, *c) for t in self._tables.values() for c in t.take_changes()]
         if not changes:
             return
+        kept = [(k, key, _dump(doc)) for k, key, doc in changes if doc is not None]
+        gone = [(k, key) for k, key, doc in changes if doc is None]
         self.db.execute("BEGIN")
-        self.db.executemany(
-            "INSERT OR REPLACE INTO document VALUES (?, ?, ?)",
-            [(k, key, _dump(doc)) for k, key, doc in changes if doc is not None],
-        )
-        self.db.executemany(
-            "DELETE FROM document WHERE kind = ? AND key = ?",
-            [(k, key) for k, key, doc in changes if doc is None],
-        )
-        self.db.execute("COMMIT")
+        try:
+            self.db.executemany("INSERT OR REPLACE INTO document VALUES (?, ?, ?)", kept)
+            self.db.executemany("DELETE FROM document WHERE kind = ? AND key = ?", gone)
+            self.db.execute("COMMIT")
+        except BaseException:
+            self.db.execute("ROLLBACK")
+            for kind, key, _doc in changes:
+                self._tables[kind].touch(key)  # the next commit tries again
+            raise
 
     def clear(self, *, keep: tuple[str, ...] = ()) -> None:
         """Forget every document but those of the kinds in `keep`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kaiun.engine.dispatch import Params, operation
-from kaiun.engine.operations import service_config
+from kaiun.engine.operations import service_config, task_size
 from kaiun.engine.operations.common import (
     check_tags,
     cluster_arn,
@@ -65,7 +65,7 @@ def _order(world: World, params: Params) -> Order:
     params = service_config.with_default_capacity(world, cluster, params)
     service_config.check_capacity(world, cluster, params)
     service_config.check_network(definition, params)
-    overrides = params.get("overrides", {})
+    overrides = _sized(params.get("overrides", {}))
     _check_overrides(definition, overrides)
     check_placement(params)
     members = service_config.launch_members(params)
@@ -88,6 +88,16 @@ def _order(world: World, params: Params) -> Order:
         constraints=params.get("placementConstraints", ()),
         strategies=params.get("placementStrategy", ()),
     )
+
+
+def _sized(overrides: Doc) -> Doc:
+    """Return the overrides with the task's size as ECS keeps it: "1 vCPU" → "1024"."""
+    sizes = {}
+    if "cpu" in overrides:
+        sizes["cpu"] = task_size.cpu_units(overrides["cpu"])
+    if "memory" in overrides:
+        sizes["memory"] = task_size.memory_mib(overrides["memory"])
+    return {**overrides, **sizes}
 
 
 def _check_overrides(definition: Doc, overrides: Doc) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
@@ -9,10 +10,12 @@ from urllib.parse import parse_qsl
 from kaiun.engine.protocol.model import ServiceModel, Shape
 
 Tree = dict[str, Any]
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def escape(text: str) -> str:
     """Return text for XML. The standard library's function drags urllib.request along."""
+    text = _NO_XML.sub("\N{REPLACEMENT CHARACTER}", text)
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

@@ -153,6 +153,23 @@ def _compile(pattern: str | None) -> re.Pattern[str] | None:
         return None
 
 
+def _integer(bits: int) -> Callable[[Shape], Checker]:
+    """Return the checker of an integer that has to fit into so many bits."""
+    limit = 2 ** (bits - 1)
+
+    def make(shape: Shape) -> Checker:
+        inner = _number(shape, (int,), "an integer")
+
+        def check(value: Any, path: str, problems: Problems) -> Any:
+            if isinstance(value, int) and not -limit <= value < limit:
+                raise WrongType(f"{path}: expected an integer of {bits} bits")
+            return inner(value, path, problems)
+
+        return check
+
+    return make
+
+
 def _number(shape: Shape, types: tuple[type, ...], word: str) -> Checker:
     low, high = shape.get("min", -math.inf), shape.get("max", math.inf)
 
@@ -205,8 +222,8 @@ def _blob(_shape: Shape) -> Checker:
 _SCALARS: dict[str, Callable[[Shape], Checker]] = {
     "string": _string,
     "character": _string,
-    "integer": lambda s: _number(s, (int,), "an integer"),
-    "long": lambda s: _number(s, (int,), "an integer"),
+    "integer": _integer(32),
+    "long": _integer(64),
     "float": lambda s: _number(s, (int, float), "a number"),
     "double": lambda s: _number(s, (int, float), "a number"),
     "timestamp": lambda s: _number(s, (int, float), "seconds since the epoch"),

@@ -1,0 +1,277 @@
+"""Every implemented operation under requests that no sane client sends.
+
+What is asked: the right AWS error each time, never a 500, never a hang. KAIUN_FUZZ_ROUNDS (1) says
+how often each operation is gone through; a round is the seed, so a failure comes again.
+"""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+from urllib.parse import urlencode
+from xml.etree import ElementTree as ET
+
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from support.engine import Engine, container, register
+from support.fuzz import Pool, Requests, model_of
+
+from kaiun.engine import operations  # noqa: F401  (registers the handlers)
+from kaiun.engine.dispatch import HANDLERS
+
+ROUNDS = int(os.environ.get("KAIUN_FUZZ_ROUNDS", "1"))
+EACH = 12  # plausible, odd and unknown requests of each operation in a round
+TIMEOUT_S = 10.0
+_numbers = itertools.count(1)
+CLIENTS = {"ecs": "ecs", "elasticloadbalancing": "elbv2", "logs": "logs"}
+IMPLEMENTED = sorted(HANDLERS)
+JSON_ONES = [(s, o) for s, o in IMPLEMENTED if s != "elasticloadbalancing"]
+QUERY_ONES = [(s, o) for s, o in IMPLEMENTED if s == "elasticloadbalancing"]
+INVALID = {"missing", "enum", "length", "range"}
+# what may be said of any request, beside the errors of the operation's own model
+COMMON = {
+    "InvalidParameterException", "SerializationException", "ClientException",
+    "UnsupportedFeatureException", "ClusterNotFoundException", "RequestEntityTooLargeException",
+    "ValidationError", "MalformedInput", "InvalidParameterValue",
+}  # fmt: skip
+OWN_FAULT = {"ServerException", "InternalFailure", "ServiceUnavailableException"}
+
+
+class Wire:
+    """One connection to an engine; every request is signed unless it brings its own headers."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._env = engine.env
+        self._keys = Credentials(self._env["access_key"], self._env["secret_key"])
+        self._connection = http.client.HTTPConnection("127.0.0.1", engine.port, timeout=TIMEOUT_S)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def headers(self, service: str, body: bytes, **more: str) -> dict[str, str]:
+        request = AWSRequest("POST", self._env["endpoint"] + "/", headers=more, data=body)
+        SigV4Auth(self._keys, service, self._env["region"]).add_auth(request)
+        return dict(request.headers.items())
+
+    def send(self, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+        self._connection.request("POST", "/", body, headers)
+        answer = self._connection.getresponse()
+        return answer.status, answer.read()
+
+    def call(self, service: str, operation: str, body: bytes) -> tuple[int, str]:
+        """Return the status and the error's code ("" for a good answer) of a JSON operation."""
+        prefix = model_of(CLIENTS[service]).metadata["targetPrefix"]
+        headers = self.headers(
+            service,
+            body,
+            **{
+                "X-Amz-Target": f"{prefix}.{operation}",
+                "Content-Type": "application/x-amz-json-1.1",
+            },
+        )
+        status, answer = self.send(headers, body)
+        document = json.loads(answer)
+        return status, "" if status == 200 else document["__type"]
+
+    def query(self, operation: str, form: dict[str, str]) -> tuple[int, str]:
+        """Return the status and the error's code ("" for a good answer) of a query operation."""
+        whole = {"Action": operation, "Version": "2015-12-01", **form}
+        body = urlencode(whole, errors="surrogatepass").encode()
+        headers = self.headers(
+            "elasticloadbalancing",
+            body,
+            **{"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"},
+        )
+        status, answer = self.send(headers, body)
+        document = ET.fromstring(answer)
+        found = document.find(".//{*}Error/{*}Code")
+        return status, "" if found is None else str(found.text)
+
+
+@pytest.fixture(scope="module")
+def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """An engine of this module alone."""
+    engine = Engine(tmp_path_factory.mktemp("fuzz"))
+    yield engine
+    log = engine.log()
+    engine.shut_down()
+    assert "Traceback" not in log, log[-5000:]
+
+
+@pytest.fixture
+def wire(fuzzed: Engine) -> Iterator[Wire]:
+    with closing(Wire(fuzzed)) as wire:
+        yield wire
+
+
+@pytest.fixture(scope="module")
+def clients(fuzzed: Engine) -> Iterator[list[Any]]:
+    """Return clients of ECS, ELBv2 and CloudWatch Logs."""
+    clients = [fuzzed.client(name) for name in ("ecs", "elbv2", "logs")]
+    yield clients
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def pool(clients: list[Any]) -> Pool:
+    """Names of things that exist, by the members that ask for them; of one test alone."""
+    n = str(next(_numbers))
+    ecs, elbv2, logs = clients
+    ecs.create_cluster(clusterName=n)
+    definition = register(ecs, f"f{n}", container(portMappings=[{"containerPort": 80}]))
+    service = ecs.create_service(
+        cluster=n, serviceName="svc", taskDefinition=definition, desiredCount=1
+    )["service"]["serviceArn"]
+    task = ecs.run_task(cluster=n, taskDefinition=definition)["tasks"][0]["taskArn"]
+    instance = ecs.list_container_instances(cluster=n)["containerInstanceArns"][0]
+    deployment = ecs.list_service_deployments(cluster=n, service="svc")["serviceDeployments"][0]
+    balancer = elbv2.create_load_balancer(Name=f"b{n}", Subnets=["subnet-1"])["LoadBalancers"][0]
+    group = elbv2.create_target_group(Name=f"g{n}", Protocol="HTTP", Port=80)["TargetGroups"][0]
+    listener = elbv2.create_listener(
+        LoadBalancerArn=balancer["LoadBalancerArn"],
+        Port=18000 + int(n),
+        Protocol="HTTP",
+        DefaultActions=[{"Type": "forward", "TargetGroupArn": group["TargetGroupArn"]}],
+    )["Listeners"][0]["ListenerArn"]
+    rule = elbv2.describe_rules(ListenerArn=listener)["Rules"][0]["RuleArn"]
+    logs.create_log_group(logGroupName=f"l{n}")
+    logs.create_log_stream(logGroupName=f"l{n}", logStreamName="s")
+    return {
+        "cluster": [n], "clusterName": [n, f"{n}b"], "taskDefinition": [f"f{n}", definition],
+        "service": ["svc", service], "serviceName": ["svc", "svc2"], "family": [f"f{n}"],
+        "familyPrefix": [f"f{n}"], "task": [task], "resourceArn": [service, task, definition],
+        "containerInstance": [instance], "containerInstanceArn": [instance],
+        "targetId": [instance], "targetGroupArn": [group["TargetGroupArn"]],
+        "serviceDeploymentArn": [deployment["serviceDeploymentArn"]],
+        "serviceRevisionArn": [deployment["targetServiceRevisionArn"]],
+        "containerName": ["web"], "image": ["shop"], "logGroupName": [f"l{n}"],
+        "logStreamName": ["s"], "Name": [f"b{n}", f"g{n}", "n"], "ResourceArn": [listener, rule],
+        "LoadBalancerArn": [balancer["LoadBalancerArn"]], "ListenerArn": [listener],
+        "TargetGroupArn": [group["TargetGroupArn"]], "RuleArn": [rule],
+    }  # fmt: skip
+
+
+def allowed(service: str, operation: str) -> set[str]:
+    """Return the codes that this operation may answer with, by botocore's model."""
+    shapes = model_of(CLIENTS[service]).operation_model(operation).error_shapes
+    codes = {shape.metadata.get("error", {}).get("code", shape.name) for shape in shapes}
+    return (COMMON | codes) - OWN_FAULT
+
+
+def check(answer: tuple[int, str], service: str, operation: str, body: Any) -> None:
+    status, code = answer
+    shown = f"{operation}: {status} {code} for {str(body)[:600]}"
+    assert status == 200 or 400 <= status < 500, shown
+    assert (status == 200) == (code == ""), shown
+    assert not code or code in allowed(service, operation), shown
+
+
+def packed(body: Any) -> bytes:
+    return json.dumps(body).encode()
+
+
+@pytest.mark.parametrize(("service", "operation"), JSON_ONES)
+def test_json_operation_survives_anything_of_the_right_types(
+    wire: Wire, pool: Pool, service: str, operation: str
+) -> None:
+    for seed in range(ROUNDS):
+        requests = Requests(CLIENTS[service], operation, pool, seed)
+        bodies = [make() for _ in range(EACH) for make in (requests.odd, requests.unknown)]
+        bodies += [requests.plausible() for _ in range(EACH)]
+        bodies += [body for _ in range(2) if (body := requests.huge()) is not None]
+        for body in bodies:
+            check(wire.call(service, operation, packed(body)), service, operation, body)
+
+
+@pytest.mark.parametrize(("service", "operation"), JSON_ONES)
+def test_json_operation_names_what_the_model_forbids(
+    wire: Wire, pool: Pool, service: str, operation: str
+) -> None:
+    for seed in range(ROUNDS * 3):
+        for wrong in Requests(CLIENTS[service], operation, pool, seed).wrong():
+            expected = "InvalidParameterException" if wrong.kind in INVALID else "Serialization"
+            status, code = wire.call(service, operation, packed(wrong.body))
+            assert status == 400, (wrong.kind, wrong.path, wrong.body)
+            assert code.startswith(expected), (wrong.kind, wrong.path, code, wrong.body)
+
+
+@pytest.mark.parametrize(("service", "operation"), JSON_ONES)
+def test_json_operation_refuses_what_is_no_json_object(
+    wire: Wire, service: str, operation: str
+) -> None:
+    bodies = (b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b"{'a': 1}", b"[" * 50_000, b'{"a": NaN}')
+    needs_none = model_of(CLIENTS[service]).operation_model(operation).input_shape is None
+    for body in bodies:
+        status, code = wire.call(service, operation, body)
+        assert needs_none or (status, code) == (400, "SerializationException"), body[:20]
+
+
+@pytest.mark.parametrize(("service", "operation"), QUERY_ONES)
+def test_query_operation_survives_anything(
+    wire: Wire, pool: Pool, service: str, operation: str
+) -> None:
+    for seed in range(ROUNDS):
+        requests = Requests("elbv2", operation, pool, seed)
+        bodies = [make() for _ in range(EACH) for make in (requests.odd, requests.unknown)]
+        bodies += [requests.plausible() for _ in range(EACH)]
+        bodies += [body for _ in range(2) if (body := requests.huge()) is not None]
+        for body in bodies:
+            check(wire.query(operation, flat(body)), service, operation, body)
+
+
+@pytest.mark.parametrize(("service", "operation"), QUERY_ONES)
+def test_query_operation_names_what_the_model_forbids(
+    wire: Wire, pool: Pool, service: str, operation: str
+) -> None:
+    for seed in range(ROUNDS * 3):
+        for wrong in Requests("elbv2", operation, pool, seed).wrong():
+            form = flat(wrong.body)
+            if wrong.kind not in INVALID or not _says_parent(form, wrong.path):
+                continue  # a form has neither types nor empty structures
+            status, code = wire.query(operation, form)
+            assert (status, code) == (400, "ValidationError"), (wrong.kind, wrong.path, wrong.body)
+
+
+def _says_parent(form: dict[str, str], path: str) -> bool:
+    """Return whether a form still has the structure that something is missing in."""
+    steps = path.removeprefix(".").split(".")[:-1]
+    parent = ".".join(f"member.{int(s) + 1}" if s.isdigit() else s for s in steps)
+    return not parent or any(name.startswith(f"{parent}.") for name in form)
+
+
+def flat(value: Any, path: str = "") -> dict[str, str]:
+    """Return a body as the parameters of a form."""
+    if isinstance(value, dict):
+        parts = [flat(item, f"{path}.{name}" if path else name) for name, item in value.items()]
+        return {key: text for part in parts for key, text in part.items()}
+    if isinstance(value, list):
+        parts = [flat(item, f"{path}.member.{number}") for number, item in enumerate(value, 1)]
+        return {key: text for part in parts for key, text in part.items()} or {path: ""}
+    if isinstance(value, bool):
+        return {path: str(value).lower()}
+    return {path: str(value)}
+
+
+@pytest.mark.parametrize(("service", "operation"), [("ecs", "RunTask"), ("logs", "PutLogEvents")])
+def test_forged_requests_are_refused_whatever_they_carry(
+    fuzzed: Engine, wire: Wire, pool: Pool, service: str, operation: str
+) -> None:
+    prefix = model_of(CLIENTS[service]).metadata["targetPrefix"]
+    for body in (Requests(service, operation, pool, seed).plausible() for seed in range(20)):
+        data = packed(body)
+        more = {"X-Amz-Target": f"{prefix}.{operation}"}
+        headers = wire.headers(service, data, **more)
+        forged = re.sub("Signature=.{8}", "Signature=00000000", headers["Authorization"])
+        status, answer = wire.send({**headers, "Authorization": forged}, data)
+        assert (status, json.loads(answer)["__type"]) == (400, "InvalidSignatureException")
+        status, answer = wire.send({**headers, "Host": "evil.example"}, data)
+        assert (status, json.loads(answer)["__type"]) == (403, "AccessDeniedException")
