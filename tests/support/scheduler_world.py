@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
-from kaiun.scheduler import events
+from kaiun.scheduler import breaker, events
+from kaiun.scheduler.hooks import HookAnswer, HookRun, HookStatus
 from kaiun.scheduler.model import (
     Action,
+    AskHook,
     ConfirmTask,
     Deployment,
     Emit,
     Health,
     ServiceState,
     SettleTask,
+    ShiftTraffic,
     StartTasks,
     StopCode,
     StopTask,
@@ -27,9 +31,13 @@ from kaiun.scheduler.model import (
     TaskStatus,
 )
 from kaiun.scheduler.service import reconcile, unplaced
-from kaiun.scheduler.transition import apply, deploy, drain, scale
+from kaiun.scheduler.stages import ROLLING, Procedure
+from kaiun.scheduler.transition import answer, apply, deploy, drain, place, scale
 
 GROUP = "arn:aws:elasticloadbalancing:local:000000000000:targetgroup/web/1"
+
+
+A = TypeVar("A", bound=Action)
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,9 @@ class World:
     behaviours: dict[str, Behaviour] = field(default_factory=lambda: {"v1": Behaviour()})
     room: int | None = None  # how many tasks, also stopping ones, fit at once
     options: dict[str, object] = field(default_factory=dict)
+    procedure: Procedure = ROLLING
+    place_s: float = 1.0  # how long the load balancer takes for new weights
+    replies: dict[str, list[HookAnswer]] = field(default_factory=dict)  # of functions, in turn
 
     def __post_init__(self) -> None:
         self.now = 1000.0
@@ -66,6 +77,10 @@ class World:
         self.dying: set[str] = set()  # tasks whose essential container exits now
         self.doomed: set[str] = set()  # tasks that do not reach RUNNING
         self.doom: dict[str, int] = {}  # how many of the next tasks of a definition are doomed
+        self.place_at: float | None = None
+        self.calls: list[tuple[float, str, str]] = []  # of functions: when, which, at what stage
+        self.returned: list[tuple[str, HookAnswer]] = []
+        self.stages: list[str] = []
         self.deployments = 0
         first = self._deployment("v1")
         options = {"steady_s": 5.0, **self.options}
@@ -85,6 +100,22 @@ class World:
     def drain(self) -> None:
         self.service = drain(self.service)
 
+    def answer(self, status: str) -> None:
+        """Answer the hooks that wait for a user."""
+        said = HookAnswer(HookStatus(status))
+        for run in self.waiting_hooks():
+            self.service = answer(self.service, run.id, said, self.now)
+
+    def fail(self, cause: events.Cause, *, roll_back: bool = True) -> None:
+        """Fail the deployment from outside: an alarm, a user."""
+        actions = breaker.fail(self.service, cause, roll_back=roll_back)
+        self.service = apply(self.service, actions, self.now)
+        self.log += [(self.now, action) for action in actions]
+
+    def waiting_hooks(self) -> list[HookRun]:
+        shift = self.service.primary.shift
+        return [r for r in shift.runs if r.status == "AWAITING_ACTION"] if shift else []
+
     # how the world goes
 
     def run(self, seconds: float, tick_s: float = 1.0) -> World:
@@ -96,6 +127,8 @@ class World:
     def tick(self) -> list[Action]:
         for task in list(self.tasks.values()):
             self.tasks[task.id] = self._age(task)
+        self._balance()
+        self._note_stage()
         given = [t for t in self.tasks.values() if not t.settled]
         actions = reconcile(self.service, given, self.now)
         assert actions == reconcile(self.service, given, self.now), "not deterministic"
@@ -106,6 +139,21 @@ class World:
         self._check(actions, before, live)
         self.log += [(self.now, action) for action in actions]
         return actions
+
+    def _balance(self) -> None:
+        """Have the load balancer and the functions answer that were asked some time ago."""
+        for hook_id, said in self.returned:
+            self.service = answer(self.service, hook_id, said, self.now)
+        self.returned = []
+        if self.place_at is not None and self.now >= self.place_at:
+            self.place_at = None
+            self.service = place(self.service)
+
+    def _note_stage(self) -> None:
+        shift = self.service.primary.shift
+        stage = shift.stage.value if shift else "-"
+        if not self.stages or self.stages[-1] != stage:
+            self.stages.append(stage)
 
     # what can be seen
 
@@ -132,7 +180,7 @@ class World:
     def upper(self) -> int:
         return math.floor(self.service.desired_count * self.service.maximum_percent / 100)
 
-    def actions(self, kind: type) -> list[Action]:
+    def actions(self, kind: type[A]) -> list[A]:
         return [action for _, action in self.log if isinstance(action, kind)]
 
     # how
@@ -145,6 +193,7 @@ class World:
             task_definition=task_definition,
             has_load_balancer=behaviour.has_load_balancer,
             has_health_check=behaviour.has_health_check,
+            procedure=self.procedure,
         )
 
     def _definition(self, task: Task) -> str:
@@ -238,6 +287,10 @@ class World:
                 self.tasks[task_id] = replace(self.tasks[task_id], settled=True)
             case Emit(text):
                 self.events.append(text)
+            case ShiftTraffic():
+                self.place_at = self.now + self.place_s
+            case AskHook(_, hook_id):
+                self._call(hook_id)
 
     def _start(self, deployment_id: str, count: int) -> None:
         deployment = next(d for d in self.service.deployments if d.id == deployment_id)
@@ -260,12 +313,21 @@ class World:
         if ids:
             self.events.append(events.started("web", ids))
 
+    def _call(self, hook_id: str) -> None:
+        shift = self.service.primary.shift
+        assert shift is not None
+        run = next(run for run in shift.runs if run.id == hook_id)
+        self.calls.append((self.now, run.target, shift.stage.value))
+        self.returned.append((hook_id, self.replies[run.target].pop(0)))
+
     def _no_room(self, deployment_id: str) -> None:
         actions = unplaced(self.service, deployment_id, self.now)
         self.events += [action.text for action in actions if isinstance(action, Emit)]
         self.service = apply(self.service, actions, self.now)
 
     def _check(self, actions: list[Action], before: set[str], live: int) -> None:
+        if self.service.primary.shift is not None:
+            return  # two fleets; what holds for them, test_shifting_properties says
         stopped = {action.task_id for action in actions if isinstance(action, StopTask)}
         if self.service.status == "ACTIVE" and stopped & before:
             assert len(before - stopped) >= self.lower, "healthy tasks fell below the minimum"

@@ -108,22 +108,22 @@ def trip(service: ServiceState) -> list[Action]:
     """Return the actions of a tripping breaker; none while it holds."""
     if not _trips(service, service.primary, service.primary.failed_tasks):
         return []
-    return fail(service, events.ROLLOUT_FAILED, roll_back=service.breaker.rollback)
+    return fail(service, events.BREAKER, roll_back=service.breaker.rollback)
 
 
-def fail(service: ServiceState, reason: str, *, roll_back: bool) -> list[Action]:
-    """Return the actions that end PRIMARY's rollout as FAILED, also by StopServiceDeployment.
+def fail(service: ServiceState, cause: events.Cause, *, roll_back: bool) -> list[Action]:
+    """Return the actions that end PRIMARY's rollout as FAILED, whatever the cause.
 
     Rolls back to the latest COMPLETED deployment; where there is none PRIMARY stays FAILED
     and starts nothing any more.
     """
     primary, completed = service.primary, service.last_completed
     actions: list[Action] = [
-        SetRollout(primary.id, RolloutState.FAILED, reason),
-        Emit(events.failed(service.name, primary.id)),
+        SetRollout(primary.id, RolloutState.FAILED, cause.reason),
+        Emit(events.failed(service.name, primary.id, cause.event)),
     ]
     if roll_back and completed is not None and completed.id != primary.id:
-        why = events.rollout_rolling_back(completed.id)
+        why = cause.rolling_back(completed.id)
         actions += [
             RollBack(primary.id, completed.id),
             SetRollout(completed.id, RolloutState.IN_PROGRESS, why),

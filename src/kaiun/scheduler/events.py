@@ -7,6 +7,7 @@ Events without a task or target id in hand come from `reconcile`; `started`, `re
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 
 def _list(word: str, names: Sequence[str]) -> str:
@@ -42,11 +43,8 @@ def completed(service: str, deployment_id: str) -> str:
     return f"(service {service}) (deployment {deployment_id}) deployment completed."
 
 
-def failed(service: str, deployment_id: str) -> str:
-    return (
-        f"(service {service}) (deployment {deployment_id}) "
-        "deployment failed: tasks failed to start."
-    )
+def failed(service: str, deployment_id: str, why: str = "tasks failed to start") -> str:
+    return f"(service {service}) (deployment {deployment_id}) deployment failed: {why}."
 
 
 def rolling_back(service: str, deployment_id: str) -> str:
@@ -95,11 +93,30 @@ def rollout_completed(deployment_id: str) -> str:
     return f"ECS deployment {deployment_id} completed."
 
 
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a deployment failed, in the service's event and in the deployment's own reasons."""
+
+    event: str
+    reason: str
+    back: str  # what begins the reason of the deployment that is rolled back to
+
+    def rolling_back(self, deployment_id: str) -> str:
+        return f"{self.back}: rolling back to deploymentId {deployment_id}."
+
+
 ROLLOUT_FAILED = "ECS deployment circuit breaker: tasks failed to start."
+BREAKER = Cause("tasks failed to start", ROLLOUT_FAILED, "ECS deployment circuit breaker")
+ALARM = Cause("alarm detected", "ECS deployment failed: alarm detected.", "ECS deployment alarm")
+USER = Cause(
+    "stopped by the user", "Service deployment stopped by the user.", "ECS deployment stopped"
+)
 
 
-def rollout_rolling_back(deployment_id: str) -> str:
-    return f"ECS deployment circuit breaker: rolling back to deploymentId {deployment_id}."
+def hook_failed(stage: str, status: str) -> Cause:
+    """Return the cause where a lifecycle hook ended a deployment; `status` is the hook's."""
+    what = f"lifecycle hook {status} at {stage}"
+    return Cause(what, f"ECS deployment failed: {what}.", "ECS deployment lifecycle hook")
 
 
 def scaling_reason(deployment_id: str) -> str:

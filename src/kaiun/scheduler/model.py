@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from kaiun.scheduler.stages import ROLLING, Procedure, Shift
+
 
 class ServiceStatus(StrEnum):
     ACTIVE = "ACTIVE"
@@ -114,6 +116,8 @@ class Deployment:
     has_health_check: bool = False  # an essential container has an ECS healthCheck
     rolled_back_to: bool = False  # it is PRIMARY because a newer one failed
     attempts: Attempts = Attempts()
+    procedure: Procedure = ROLLING
+    shift: Shift | None = None  # while it shifts traffic; never with ROLLING
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +257,27 @@ class SetServiceStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class SetShift:
+    """The deployment has got on; None: it shifts no longer. Only `apply` needs it."""
+
+    deployment_id: str
+    shift: Shift | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShiftTraffic:
+    """Set the weights that `shares.of` tells. Say `transition.place` once they hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskHook:
+    """Call a hook's Lambda function. Say `transition.answer` with what it returned."""
+
+    deployment_id: str
+    hook_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Remember:
     """Bookkeeping of events already emitted; only `apply` needs it."""
 
@@ -272,5 +297,8 @@ Action = (
     | RetireDeployment
     | SetAttempts
     | SetServiceStatus
+    | SetShift
+    | ShiftTraffic
+    | AskHook
     | Remember
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from kaiun.scheduler import events
+from kaiun.scheduler import events, hooks, stages
+from kaiun.scheduler.hooks import HookAnswer
 from kaiun.scheduler.model import (
     Action,
     Attempts,
@@ -20,7 +21,9 @@ from kaiun.scheduler.model import (
     SetAttempts,
     SetRollout,
     SetServiceStatus,
+    SetShift,
 )
+from kaiun.scheduler.stages import Shift, Strategy
 
 
 def apply(service: ServiceState, actions: Iterable[Action], now: float) -> ServiceState:
@@ -36,6 +39,11 @@ def deploy(service: ServiceState, deployment: Deployment, now: float) -> Service
     The one that was PRIMARY becomes ACTIVE, wherever its rollout had got to.
     """
     older = tuple(_as_active(d, now) for d in service.deployments)
+    shift = None
+    if deployment.procedure.strategy is not Strategy.ROLLING:
+        shift = stages.forward(
+            deployment.procedure, deployment.id, _source_id(service), now, several=len(older) > 1
+        )
     started = replace(
         deployment,
         status=DeploymentStatus.PRIMARY,
@@ -43,8 +51,43 @@ def deploy(service: ServiceState, deployment: Deployment, now: float) -> Service
         rollout_state_reason=events.rollout_in_progress(deployment.id),
         created_at=now,
         updated_at=now,
+        shift=shift,
     )
     return replace(service, deployments=(started, *older), steady=False, blocked=False)
+
+
+def _source_id(service: ServiceState) -> str | None:
+    """Return the deployment that has the traffic: the last that was completed, else PRIMARY."""
+    if service.last_completed is not None:
+        return service.last_completed.id
+    return service.deployments[0].id if service.deployments else None
+
+
+def place(service: ServiceState) -> ServiceState:
+    """Return the service once the load balancer has the weights that ShiftTraffic asked for."""
+    shift = service.primary.shift
+    if shift is None or not shift.told or shift.placed:
+        return service
+    return _change(service, service.primary.id, shift=replace(shift, placed=True))
+
+
+def answer(service: ServiceState, hook_id: str, said: HookAnswer, now: float) -> ServiceState:
+    """Return the service after a hook's function, or ContinueServiceDeployment, has answered."""
+    shift = service.primary.shift
+    if shift is None:
+        return service
+    runs = hooks.answered(shift.runs, hook_id, said, now)
+    return _change(service, service.primary.id, shift=replace(shift, runs=runs))
+
+
+def resume(service: ServiceState) -> ServiceState:
+    """Return the service after a restart of whoever carries its actions out: what was under way
+    is asked for again."""
+    shift = service.primary.shift if service.deployments else None
+    if shift is None:
+        return service
+    again = replace(shift, told=False, placed=False, runs=hooks.unasked(shift.runs))
+    return _change(service, service.primary.id, shift=again)
 
 
 def scale(service: ServiceState, desired_count: int) -> ServiceState:
@@ -69,6 +112,8 @@ def _apply(service: ServiceState, action: Action, now: float) -> ServiceState:
             return _change(service, deployment_id, failed_tasks=failed_tasks, attempts=attempts)
         case RollBack(from_id, to_id):
             return _roll_back(service, from_id, to_id, now)
+        case SetShift(deployment_id, shift):
+            return _change(service, deployment_id, shift=shift)
         case RetireDeployment(deployment_id):
             kept = tuple(d for d in service.deployments if d.id != deployment_id)
             service = replace(service, deployments=kept)
@@ -111,10 +156,16 @@ def _roll_back(service: ServiceState, from_id: str, to_id: str, now: float) -> S
         failed_tasks=0,
         attempts=Attempts(),
         updated_at=now,
+        shift=_way_back(service, from_id, to_id, now),
     )
     rest = tuple(_as_active(d, now) for d in service.deployments if d.id != to_id)
     assert any(d.id == from_id for d in rest)  # noqa: S101  (an invariant of the breaker)
     return replace(service, deployments=(back, *rest), steady=False, blocked=False)
+
+
+def _way_back(service: ServiceState, from_id: str, to_id: str, now: float) -> Shift | None:
+    failed = next((d.shift for d in service.deployments if d.id == from_id), None)
+    return None if failed is None else stages.backward(failed, to_id, from_id, now)
 
 
 def _as_active(deployment: Deployment, now: float) -> Deployment:

@@ -7,6 +7,7 @@ import pytest
 from support.scheduler_world import Behaviour, World
 
 from kaiun.scheduler.breaker import back_off_s, count, fail, is_failure, threshold
+from kaiun.scheduler.events import USER
 from kaiun.scheduler.model import (
     Breaker,
     Deployment,
@@ -202,7 +203,7 @@ def test_the_back_off_ends_with_an_update() -> None:
 
 def test_a_deployment_can_be_failed_by_request() -> None:
     rolled = world(Behaviour(has_load_balancer=True, start_s=100)).run(5)
-    actions = fail(rolled.service, "Stopped by request.", roll_back=True)
+    actions = fail(rolled.service, USER, roll_back=True)
     rolled.service = apply(rolled.service, actions, rolled.now)
     rolled.run(60)
     assert rolled.service.primary.id == "ecs-svc/1"

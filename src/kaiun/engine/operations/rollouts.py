@@ -12,7 +12,7 @@ from kaiun.engine.protocol.errors import ApiError, client_error
 from kaiun.engine.store import Doc
 from kaiun.engine.views import add_event, show_state
 from kaiun.engine.world import World
-from kaiun.scheduler import breaker, transition
+from kaiun.scheduler import breaker, events, transition
 from kaiun.scheduler.model import Deployment, Emit
 
 _ALPHABET = string.ascii_letters + string.digits
@@ -164,7 +164,7 @@ def stop_service_deployment(world: World, params: Params) -> Params:
     if roll_back and state.last_completed is None:
         raise client_error("There is no completed service deployment to roll back to.")
     now = world.now()
-    actions = breaker.fail(state, "Service deployment stopped by the user.", roll_back=roll_back)
+    actions = breaker.fail(state, events.USER, roll_back=roll_back)
     for action in actions:
         if isinstance(action, Emit):
             add_event(world, world.services[doc["serviceArn"]], action.text)
