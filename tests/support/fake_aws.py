@@ -42,18 +42,29 @@ class FakeAws:
 @contextmanager
 def fake_aws(operations: Mapping[str, Operation]) -> Iterator[FakeAws]:
     """Serve `operations` on a free port of the loopback."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    with serving(_Handler) as server:
+        fake = FakeAws(url_of(server))
+        vars(server).update(fake=fake, operations=operations)
+        yield fake
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[ThreadingHTTPServer]:
+    """Hold a server on a free port of the loopback; a handler finds it as `self.server`."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    fake = FakeAws(f"http://127.0.0.1:{server.server_port}")
-    vars(server).update(fake=fake, operations=operations)
     thread = threading.Thread(target=lambda: server.serve_forever(0.01))
     thread.start()
     try:
-        yield fake
+        yield server
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def url_of(server: ThreadingHTTPServer) -> str:
+    return f"http://127.0.0.1:{server.server_port}"
 
 
 def refused(code: str, message: str, status: int = 400) -> Answer:

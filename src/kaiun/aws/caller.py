@@ -21,9 +21,10 @@ T = TypeVar("T")
 Answer = dict[str, object]
 
 CONNECT_TIMEOUT_S = 5
-READ_TIMEOUT_S = 30
+READ_TIMEOUT_S = 30.0
 ATTEMPTS = 5
 PARALLEL = 8
+S3_PARALLEL = 32  # small objects wait for the network most of the time
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,15 @@ class Client(Protocol):
 class Caller:
     """Calls operations of AWS by name. Safe to use from several threads."""
 
-    def __init__(self, endpoint: Endpoint, *, session: Session | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        session: Session | None = None,
+        read_timeout_s: float = READ_TIMEOUT_S,
+    ) -> None:
         self.endpoint = endpoint
+        self._read_timeout_s = read_timeout_s
         self.calls: Counter[str] = Counter()
         self._session = session or Session()
         self._clients: dict[str, Client] = {}
@@ -103,7 +111,7 @@ class Caller:
             endpoint_url=self.endpoint.url,
             aws_access_key_id=self.endpoint.access_key,
             aws_secret_access_key=self.endpoint.secret_key,
-            config=_boto_config(self.endpoint.is_local),
+            config=self._config(service),
         )
 
         def count(event_name: str, **_: object) -> None:
@@ -112,6 +120,17 @@ class Caller:
 
         made.meta.events.register("before-send", count)
         return cast("Client", made)
+
+    def _config(self, service: str) -> BotoConfig:
+        return BotoConfig(
+            connect_timeout=CONNECT_TIMEOUT_S,
+            read_timeout=self._read_timeout_s,
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            max_pool_connections=S3_PARALLEL if service == "s3" else PARALLEL * 2,
+            user_agent_extra="kaiun",
+            request_checksum_calculation="when_required",
+            s3={"addressing_style": "path"} if self.endpoint.is_local else None,
+        )
 
 
 def parallel(calls: Iterable[Callable[[], T]]) -> list[T]:
@@ -131,18 +150,6 @@ def each(function: Callable[[S], T], items: Iterable[S]) -> list[T]:
 def batches(items: Sequence[T], size: int) -> list[Sequence[T]]:
     """Return `items` in slices of at most `size`."""
     return [items[start : start + size] for start in range(0, len(items), size)]
-
-
-def _boto_config(local: bool) -> BotoConfig:
-    return BotoConfig(
-        connect_timeout=CONNECT_TIMEOUT_S,
-        read_timeout=READ_TIMEOUT_S,
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-        max_pool_connections=PARALLEL * 2,
-        user_agent_extra="kaiun",
-        request_checksum_calculation="when_required",
-        s3={"addressing_style": "path"} if local else None,
-    )
 
 
 def _camel(operation: str) -> str:

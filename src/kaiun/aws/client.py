@@ -12,6 +12,7 @@ from kaiun.aws.kms import Kms
 from kaiun.aws.logs import Logs
 from kaiun.aws.resolver import Resolver
 from kaiun.aws.s3 import S3
+from kaiun.aws.upload import Uploader
 
 __all__ = ["Aws", "parallel"]
 
@@ -47,6 +48,10 @@ class Aws:
     def region(self) -> str | None:
         """Return the region of this connection: kaiun.yml's, else the one botocore finds."""
         return self._caller.region
+
+    def uploader(self, bucket: str) -> Uploader:
+        """Return what uploads many files to a bucket."""
+        return Uploader(self._caller, self.s3, bucket)
 
     def account(self) -> str:
         """Return the account's number (STS GetCallerIdentity)."""

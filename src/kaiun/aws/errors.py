@@ -21,7 +21,7 @@ HINTS = {
     "ClusterNotFoundException": "check `cluster` and `region` of the environment in kaiun.yml",
     "ServiceNotFoundException": "`kaiun deploy` creates it",
     "ThrottlingException": "AWS throttles this account: try again in a minute",
-    "NoSuchBucket": "create the bucket, or correct `state` in kaiun.yml",
+    "NoSuchBucket": "create the bucket, or correct its name in kaiun.yml",
 }
 DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
 BY_CLASS = {

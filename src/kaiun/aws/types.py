@@ -241,3 +241,21 @@ class StoredObject:
 
     body: bytes
     etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object as a listing tells it; `etag` without quotes."""
+
+    key: str
+    size: int  # bytes
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """An object without its content. `sha256` in hexadecimal digits, "" where S3 has none."""
+
+    size: int  # bytes
+    etag: str  # without quotes
+    sha256: str = ""

@@ -171,8 +171,10 @@ def test_object_that_changed_is_not_overwritten(aws: Aws, stub: Stub) -> None:
 
 
 def test_keys_are_listed_and_an_empty_bucket_has_none(aws: Aws, stub: Stub) -> None:
-    s3 = stub("s3")
-    s3.add_response("list_objects_v2", {"Contents": [{"Key": "p/1"}, {"Key": "p/2"}]})
+    s3, listed = stub("s3"), {"Size": 1, "ETag": '"e"'}
+    s3.add_response(
+        "list_objects_v2", {"Contents": [{**listed, "Key": "p/1"}, {**listed, "Key": "p/2"}]}
+    )
     assert aws.s3.list("b", "p/") == ["p/1", "p/2"]
     s3.add_response("list_objects_v2", {})
     assert aws.s3.list("b", "p/") == []
