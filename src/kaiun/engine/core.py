@@ -21,6 +21,7 @@ from kaiun.engine.operations.service_config import aliases
 from kaiun.engine.operations.tasks import stop
 from kaiun.engine.store import Doc
 from kaiun.engine.targets import Targets
+from kaiun.engine.tasksets import is_told, order_of, show_task_set
 from kaiun.engine.views import add_event, show_state, task_view
 from kaiun.engine.world import World
 from kaiun.scheduler import events, service, transition
@@ -62,7 +63,7 @@ class Core:
         world = self._world
         world.dirty_services |= {
             s["serviceArn"] for s in world.services.values() if s["status"] != "INACTIVE"
-        }
+        } | set(world.task_sets)
         world.dirty_tasks |= {
             t["_"]["id"] for t in world.tasks.values() if t["lastStatus"] != "STOPPED"
         }
@@ -128,7 +129,7 @@ class Core:
         dirty, self._world.dirty_services = self._world.dirty_services, set()
         for arn in dirty:
             self._service_due.pop(arn, None)
-            if arn not in self._world.services:
+            if self._world.scheduled(arn) is None:
                 continue
             try:
                 due = self._reconcile(arn)
@@ -148,7 +149,10 @@ class Core:
             state = self._carry_out(arn, state, actions, now)
             world.put_state(arn, state)
             world.dirty_services.add(arn)
-        show_state(world, arn)
+        if arn in world.task_sets:
+            show_task_set(world, world.task_sets[arn])
+        else:
+            show_state(world, arn)
         return _soonest(service.due(state, tasks, now), self._unprotected_at(arn, now))
 
     def _unprotected_at(self, arn: str, now: float) -> float | None:
@@ -161,11 +165,14 @@ class Core:
     ) -> ServiceState:
         world = self._world
         state = transition.apply(state, actions, now)
-        doc = world.services[arn]
+        task_set = world.task_sets.get(arn)
+        doc = world.services[task_set["serviceArn"] if task_set else arn]
         for action in actions:
+            if task_set and not is_told(action):
+                continue
             match action:
                 case StartTasks(deployment_id, count):
-                    state = self._start_tasks(doc, state, deployment_id, count)
+                    state = self._start_tasks(arn, state, deployment_id, count)
                 case StopTask(task_id, reason, stop_code):
                     stop(world, world.tasks[task_id], code=stop_code.value, reason=reason)
                 case ConfirmTask(task_id):
@@ -180,13 +187,16 @@ class Core:
         return state
 
     def _start_tasks(
-        self, doc: Doc, state: ServiceState, deployment_id: str, count: int
+        self, arn: str, state: ServiceState, deployment_id: str, count: int
     ) -> ServiceState:
         world = self._world
         deployment = next(d for d in state.deployments if d.id == deployment_id)
-        made, failures = launch(world, _order(world, doc, deployment), count)
+        task_set = world.task_sets.get(arn)
+        doc = world.services[task_set["serviceArn"] if task_set else arn]
+        order = order_of(world, task_set) if task_set else _order(world, doc, deployment)
+        made, failures = launch(world, order, count)
         if made:
-            text = events.started(doc["serviceName"], [t["_"]["id"] for t in made])
+            text = events.started(state.name, [t["_"]["id"] for t in made])
             add_event(world, doc, text)
         if not failures:
             return state

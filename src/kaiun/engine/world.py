@@ -10,7 +10,7 @@ from typing import Protocol
 from kaiun.engine.codec import decode, encode
 from kaiun.engine.identity import Identity
 from kaiun.engine.logbook import Logbook
-from kaiun.engine.store import Doc, Store
+from kaiun.engine.store import Doc, Store, Table
 from kaiun.scheduler.model import ServiceState
 
 
@@ -53,6 +53,7 @@ class World:
         self.task_definitions = store.table("task_definitions")
         self.families = store.table("families")
         self.services = store.table("services")
+        self.task_sets = store.table("task_sets")
         self.deployments = store.table("deployments")
         self.revisions = store.table("revisions")
         self.tasks = store.table("tasks")
@@ -87,16 +88,29 @@ class World:
         self.dirty_tasks.add(task_id)
         self.alarm()
 
+    def scheduled(self, arn: str) -> Doc | None:
+        """Return the service or task set that has a scheduler; services of task sets have none."""
+        doc = self.services.get(arn) or self.task_sets.get(arn)
+        return doc if doc is not None and "state" in doc["_"] else None
+
     def state(self, arn: str) -> ServiceState:
-        """Return a service as its scheduler knows it."""
+        """Return a service, or a task set, as its scheduler knows it."""
         if arn not in self._states:
-            self._states[arn] = decode(ServiceState, self.services[arn]["_"]["state"])
+            self._states[arn] = decode(ServiceState, self._table_of(arn)[arn]["_"]["state"])
         return self._states[arn]
 
     def put_state(self, arn: str, state: ServiceState) -> None:
         self._states[arn] = state
-        self.services[arn]["_"]["state"] = encode(state)
-        self.services.touch(arn)
+        table = self._table_of(arn)
+        table[arn]["_"]["state"] = encode(state)
+        table.touch(arn)
+
+    def _table_of(self, arn: str) -> Table:
+        return self.services if arn in self.services else self.task_sets
+
+    def forget_task_set(self, arn: str) -> None:
+        del self.task_sets[arn]
+        self._states.pop(arn, None)
 
     def add_task(self, task: Doc) -> None:
         task_id = task["_"]["id"]

@@ -22,6 +22,7 @@ from kaiun.engine.operations import (
     target_groups,
     taskdefs,
     tasks,
+    tasksets,
 )
 
 __all__ = [
@@ -43,4 +44,5 @@ __all__ = [
     "target_groups",
     "taskdefs",
     "tasks",
+    "tasksets",
 ]

@@ -55,6 +55,18 @@ def cluster_arn_of(world: World, name_or_arn: str | None) -> str:
     return world.arn(f"cluster/{text}")
 
 
+def service_arn(world: World, cluster: str, name: str) -> str:
+    return world.arn(f"service/{cluster.rpartition('/')[2]}/{name}")
+
+
+def find_service(world: World, cluster: str, reference: str) -> Doc:
+    """Return a service by name or ARN. Raises ServiceNotFoundException."""
+    service = world.services.get(service_arn(world, cluster, name_of(reference)))
+    if service is None or (reference.startswith("arn:") and reference != service["serviceArn"]):
+        raise ApiError("ServiceNotFoundException", "Service not found.")
+    return service
+
+
 def page(
     items: Sequence[Any],
     params: Doc,

@@ -128,6 +128,9 @@ def wake_services(world: World, cluster: str) -> None:
     for service in world.services.values():
         if service["clusterArn"] == cluster and service["status"] != "INACTIVE":
             world.wake_service(service["serviceArn"])
+    for task_set in world.task_sets.values():
+        if task_set["clusterArn"] == cluster:
+            world.wake_service(task_set["taskSetArn"])
 
 
 @operation("ecs", "PutAttributes")

@@ -7,7 +7,7 @@ import string
 
 from kaiun.engine.dispatch import Params, operation
 from kaiun.engine.operations.common import cluster_arn, name_of, page, shown
-from kaiun.engine.operations.service_config import launch_members
+from kaiun.engine.operations.service_config import has_health_check, launch_members
 from kaiun.engine.protocol.errors import ApiError, client_error
 from kaiun.engine.store import Doc
 from kaiun.engine.views import add_event, show_state
@@ -34,9 +34,7 @@ def begin(world: World, service: Doc) -> Deployment:
         id=deployment_id,
         task_definition=service["taskDefinition"],
         has_load_balancer=bool(service["loadBalancers"]),
-        has_health_check=any(
-            c["essential"] and "healthCheck" in c for c in definition["containerDefinitions"]
-        ),
+        has_health_check=has_health_check(definition),
     )
 
 

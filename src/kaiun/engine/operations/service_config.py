@@ -18,7 +18,7 @@ def check(world: World, params: Params) -> None:
     if (params.get("desiredCount") or 0) > 5000:
         raise invalid_parameter("desiredCount cannot be more than 5000.")
     controller = params.get("deploymentController", {}).get("type", "ECS")
-    if controller != "ECS":
+    if controller not in ("ECS", "EXTERNAL"):
         raise ApiError(
             "UnsupportedFeatureException",
             f"Deployment controller {controller} is not supported by this local ECS.",
@@ -30,6 +30,11 @@ def check(world: World, params: Params) -> None:
         raise invalid_parameter(
             "The DAEMON scheduling strategy supports neither Fargate nor a placement strategy."
         )
+    check_balancers(world, params)
+
+
+def check_balancers(world: World, params: Params) -> None:
+    """Raise for load balancers that tasks cannot be registered with."""
     for balancer in params.get("loadBalancers", ()):
         _check_balancer(world, balancer)
 
@@ -126,6 +131,11 @@ def _check_port(definition: Doc, balancer: Doc) -> None:
         raise invalid_parameter(
             f"The container {name} did not have a container port {port} defined."
         )
+
+
+def has_health_check(definition: Doc) -> bool:
+    """Return whether an essential container has an ECS healthCheck."""
+    return any(c["essential"] and "healthCheck" in c for c in definition["containerDefinitions"])
 
 
 def deployment_configuration(given: Doc, *, daemon: bool = False, before: Doc | None = None) -> Doc:

@@ -7,13 +7,14 @@ import re
 from dataclasses import replace
 
 from kaiun.engine.dispatch import Params, operation
-from kaiun.engine.operations import service_config
+from kaiun.engine.operations import external, service_config
 from kaiun.engine.operations.common import (
     check_tags,
     cluster_arn,
+    find_service,
     missing,
-    name_of,
     page,
+    service_arn,
     shown,
 )
 from kaiun.engine.operations.daemons import daemon_size, resize_daemons
@@ -41,6 +42,8 @@ def create_service(world: World, params: Params) -> Params:
     arn = service_arn(world, cluster, name)
     service_config.check(world, params)
     check_placement(params)
+    if params.get("deploymentController", {}).get("type") == "EXTERNAL":
+        return {"service": _create_external(world, cluster, arn, params)}
     if not params.get("taskDefinition"):
         raise client_error("TaskDefinition can not be blank.")
     definition = find_active(world, params["taskDefinition"])
@@ -50,7 +53,9 @@ def create_service(world: World, params: Params) -> Params:
     if again := _already(world, arn, params):
         return {"service": again}
     tags = check_tags(params.get("tags", []))
-    service = _new(world, cluster, arn, definition, request)
+    service = _new(world, cluster, arn, request)
+    service["taskDefinition"] = definition["taskDefinitionArn"]
+    service |= service_config.launch_members(request)
     service["_"]["request"] = params
     service["tags"] = tags
     if service["schedulingStrategy"] == "DAEMON":
@@ -64,11 +69,17 @@ def create_service(world: World, params: Params) -> Params:
         steady_s=world.steady_s,
     )
     _start(world, service, _configured(state, service))
-    return {"service": _view(service, tags=True)}
+    return {"service": _view(world, service, tags=True)}
 
 
-def service_arn(world: World, cluster: str, name: str) -> str:
-    return world.arn(f"service/{cluster.rpartition('/')[2]}/{name}")
+def _create_external(world: World, cluster: str, arn: str, params: Params) -> Doc:
+    external.check_external(params)
+    if again := _already(world, arn, params):
+        return again
+    service = _new(world, cluster, arn, params)
+    service["tags"] = check_tags(params.get("tags", []))
+    world.services[arn] = service
+    return _view(world, service, tags=True)
 
 
 def _already(world: World, arn: str, params: Params) -> Doc | None:
@@ -79,10 +90,10 @@ def _already(world: World, arn: str, params: Params) -> Doc | None:
         raise invalid_parameter("Unable to Start a service that is still Draining.")
     if old["_"]["request"] != params:
         raise invalid_parameter("Creation of service was not idempotent.")
-    return _view(old, tags=True)
+    return _view(world, old, tags=True)
 
 
-def _new(world: World, cluster: str, arn: str, definition: Doc, params: Params) -> Doc:
+def _new(world: World, cluster: str, arn: str, params: Params) -> Doc:
     daemon = params.get("schedulingStrategy") == "DAEMON"
     service: Doc = {
         "serviceArn": arn,
@@ -94,7 +105,6 @@ def _new(world: World, cluster: str, arn: str, definition: Doc, params: Params) 
         "desiredCount": 0 if daemon else params.get("desiredCount", 0),
         "runningCount": 0,
         "pendingCount": 0,
-        "taskDefinition": definition["taskDefinitionArn"],
         "deploymentConfiguration": service_config.deployment_configuration(
             params.get("deploymentConfiguration", {}), daemon=daemon
         ),
@@ -122,7 +132,6 @@ def _new(world: World, cluster: str, arn: str, definition: Doc, params: Params) 
     for name in ("healthCheckGracePeriodSeconds", "networkConfiguration", "roleArn"):
         if name in params:
             service[name] = params[name]
-    service |= service_config.launch_members(params)
     return service
 
 
@@ -147,9 +156,12 @@ def _start(world: World, service: Doc, state: ServiceState) -> None:
 @operation("ecs", "UpdateService")
 def update_service(world: World, params: Params) -> Params:
     cluster = cluster_arn(world, params.get("cluster"))
-    service = find(world, cluster, params["service"])
+    service = find_service(world, cluster, params["service"])
     if service["status"] != "ACTIVE":
         raise ApiError("ServiceNotActiveException", "Service was not ACTIVE.")
+    if external.is_external(service):
+        external.update(world, service, params)
+        return {"service": _view(world, service, tags=False)}
     service_config.check(world, params)
     service_config.check_capacity(world, cluster, params)
     check_placement(params)
@@ -160,7 +172,7 @@ def update_service(world: World, params: Params) -> Params:
         request["taskDefinition"] = definition["taskDefinitionArn"]
     _apply(world, service, request)
     resize_daemons(world, cluster)
-    return {"service": _view(service, tags=False)}
+    return {"service": _view(world, service, tags=False)}
 
 
 _DEPLOYING = (
@@ -218,9 +230,12 @@ def _apply(world: World, service: Doc, request: Params) -> None:
 @operation("ecs", "DeleteService")
 def delete_service(world: World, params: Params) -> Params:
     cluster = cluster_arn(world, params.get("cluster"))
-    service = find(world, cluster, params["service"])
+    service = find_service(world, cluster, params["service"])
     if service["status"] == "INACTIVE":
         raise ApiError("ServiceNotFoundException", "Service not found.")
+    if external.is_external(service):
+        external.delete(world, service, force=params.get("force", False))
+        return {"service": _view(world, service, tags=False)}
     replica = service["schedulingStrategy"] == "REPLICA"
     if replica and service["desiredCount"] > 0 and not params.get("force"):
         raise invalid_parameter("The service cannot be stopped while it is scaled above 0.")
@@ -228,15 +243,7 @@ def delete_service(world: World, params: Params) -> Params:
     world.put_state(arn, transition.drain(world.state(arn)))
     show_state(world, arn)
     world.wake_service(arn)
-    return {"service": _view(service, tags=False)}
-
-
-def find(world: World, cluster: str, reference: str) -> Doc:
-    """Return a service by name or ARN. Raises ServiceNotFoundException."""
-    service = world.services.get(service_arn(world, cluster, name_of(reference)))
-    if service is None or (reference.startswith("arn:") and reference != service["serviceArn"]):
-        raise ApiError("ServiceNotFoundException", "Service not found.")
-    return service
+    return {"service": _view(world, service, tags=False)}
 
 
 @operation("ecs", "DescribeServices")
@@ -266,15 +273,15 @@ def _rendered(world: World, arn: str, *, tags: bool) -> bytes:
     """Return a service as JSON; remembered until it changes, for it is what clients poll."""
     service = world.services[arn]
     if tags:
-        return json.dumps(_view(service, tags=True), separators=(",", ":")).encode()
+        return json.dumps(_view(world, service, tags=True), separators=(",", ":")).encode()
     if (kept := world.services.rendered.get(arn)) is None:
-        kept = json.dumps(_view(service, tags=False), separators=(",", ":")).encode()
+        kept = json.dumps(_view(world, service, tags=False), separators=(",", ":")).encode()
         world.services.rendered[arn] = kept
     return kept
 
 
-def _view(service: Doc, *, tags: bool) -> Doc:
-    view = shown(service)
+def _view(world: World, service: Doc, *, tags: bool) -> Doc:
+    view = shown(external.with_task_sets(world, service))
     if not tags:
         view.pop("tags", None)
     return view

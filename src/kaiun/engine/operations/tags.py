@@ -25,6 +25,8 @@ def _find(world: World, arn: str) -> tuple[Table, str, Doc]:
             ApiError("ServiceNotFoundException", "Service not found."),
         ),
         "task": (world.tasks, rest.rpartition("/")[2], _gone("task")),
+        "task-set": (world.task_sets, arn, _gone("task set")),
+        "capacity-provider": (world.capacity_providers, rest, _gone("capacity provider")),
         "container-instance": (world.instances, arn, _gone("container instance")),
     }
     if kind not in tables:
