@@ -159,6 +159,13 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get("If-None-Match") == "*" and key in objects:
             self._refuse(412, "PreconditionFailed", "At least one precondition did not hold")
             return
+        if match := self.headers.get("If-Match"):
+            if key not in objects:
+                self._refuse(404, "NoSuchKey", "The specified key does not exist.")
+                return
+            if match.strip('"') != objects[key].etag:
+                self._refuse(412, "PreconditionFailed", "At least one precondition did not hold")
+                return
         told = self.headers.get("x-amz-checksum-sha256")
         real = base64.b64encode(hashlib.sha256(body).digest()).decode()
         if self._checked and told and told != real:

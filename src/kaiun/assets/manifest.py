@@ -81,6 +81,14 @@ def from_json(text: str | bytes, *, where: str = "") -> AssetManifest:
     return manifest
 
 
+def sentence(new: int, total: int, size: int) -> str:
+    """Return how many files are new, and their size: "12 of 300 files new, 1.2 MB"."""
+    if not new:
+        return f"{total} files, none new"
+    told = f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"
+    return f"{new} of {total} files new, {told}"
+
+
 def sha256(data: bytes) -> str:
     """Return the SHA-256 in hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()

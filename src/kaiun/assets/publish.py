@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kaiun.assets.manifest import sentence
 from kaiun.aws.client import parallel
 from kaiun.aws.upload import Upload, read
 from kaiun.errors import AssetsError
@@ -205,13 +206,6 @@ def clashes(
     return remarks
 
 
-def sentence(new: int, total: int, size: int) -> str:
-    """Return "12 of 300 files new, 1.2 MB"."""
-    if not new:
-        return f"{total} files, none new"
-    return f"{new} of {total} files new, {_bytes(size)}"
-
-
 def _kept(found: Difference) -> list[str]:
     odd = [file for file in found.kept if not file.encoding]
     if not odd:
@@ -226,10 +220,6 @@ def _named(files: Sequence[AssetFile]) -> str:
     more = len(files) - SHOWN
     names = ", ".join(file.path for file in files[:SHOWN])
     return f"{names} and {more} more" if more > 0 else names
-
-
-def _bytes(size: int) -> str:
-    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"
 
 
 def _md5(folder: Path, file: AssetFile) -> str:

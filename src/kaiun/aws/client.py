@@ -40,6 +40,11 @@ class Aws:
         return self._caller.endpoint.is_local
 
     @property
+    def endpoint(self) -> str | None:
+        """Return the URL of the local ECS; None on AWS."""
+        return self._caller.endpoint.url
+
+    @property
     def fluentd_address(self) -> str | None:
         """Return where the local ECS receives logs; None on AWS."""
         return self._caller.endpoint.fluentd

@@ -53,6 +53,16 @@ def _failures(progress: Progress, examiner: Examiner) -> list[Failure]:
     return found
 
 
+def not_published(problem: KaiunError) -> DeployFailed:
+    """Return the error for assets that did not get to the bucket; nothing refers to them."""
+    return DeployFailed(
+        f"the assets were not published: {problem.message}",
+        where=problem.where,
+        hint=problem.hint or "try again: what was uploaded is not uploaded twice",
+        detail=[*problem.detail, "nothing that runs was touched"],
+    )
+
+
 def task_failed(outcome: Outcome, timeout_s: int, needed: Sequence[str] = ()) -> DeployFailed:
     """Return the error for a before-deploy task that failed: no service was updated after it.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from kaiun.plan.steps import (
+    CreateBucket,
     CreateCluster,
     CreateListener,
     CreateLoadBalancer,
@@ -57,6 +58,9 @@ def perform(aws: Aws, step: Step, request: Request) -> Made:
         case CreateListener():
             aws.elb.create_listener(request)
             made = Made(f"created listener {step.name}")
+        case CreateBucket():
+            _create_bucket(aws, step.name)
+            made = Made(f"created bucket {step.name}")
         case UpdateTargetGroup():
             if set(request) - {"TargetGroupArn"}:
                 aws.elb.modify_target_group(request)
@@ -65,6 +69,26 @@ def perform(aws: Aws, step: Step, request: Request) -> Made:
         case _:
             raise TypeError(step)
     return made
+
+
+def _create_bucket(aws: Aws, bucket: str) -> None:
+    """Create a bucket whose objects every page may load; of modules and fonts, read."""
+    aws.s3.create_bucket(bucket)
+    aws.s3.set_policy(bucket, public_read(bucket))
+    rule = {"AllowedMethods": ["GET", "HEAD"], "AllowedOrigins": ["*"], "MaxAgeSeconds": 86_400}
+    aws.s3.set_cors(bucket, [rule])
+
+
+def public_read(bucket: str) -> Request:
+    """Return the policy of a bucket whose objects anybody may read, and nobody list."""
+    statement = {
+        "Sid": "AssetsAreForEverybody",
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": "s3:GetObject",
+        "Resource": f"arn:aws:s3:::{bucket}/*",
+    }
+    return {"Version": "2012-10-17", "Statement": [statement]}
 
 
 def regroup_back(aws: Aws, step: UpdateTargetGroup, live: Live) -> None:

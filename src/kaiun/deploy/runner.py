@@ -23,9 +23,10 @@ from kaiun.deploy.rollback import roll_back
 from kaiun.deploy.rollout import Progress, Verdict, begin
 from kaiun.deploy.touch import Touched, follow, followed, primary
 from kaiun.deploy.watch import Watch
-from kaiun.errors import AwsError, DeployFailed, Interrupted
+from kaiun.errors import AwsError, DeployFailed, Interrupted, KaiunError
 from kaiun.plan.steps import (
     CreateService,
+    PublishAssets,
     Ref,
     RunTask,
     UpdateService,
@@ -55,13 +56,17 @@ class Choice(StrEnum):
 
 @dataclass(slots=True)
 class Runner:
-    """One run of one plan. `ask` is called on Ctrl-C while services roll."""
+    """One run of one plan. `ask` is called on Ctrl-C while services roll.
+
+    `publish` uploads assets and returns what was done, in words.
+    """
 
     aws: Aws
     config: Config
     live: Live
     listener: Listener
     ask: Callable[[], Choice] = lambda: Choice.LEAVE
+    publish: Callable[[PublishAssets], str] | None = None
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
     made: dict[Ref, str] = field(default_factory=dict)
@@ -98,6 +103,9 @@ class Runner:
         if wave.name is WaveName.TASKS:
             for step in wave.steps:
                 self._run_task(step)
+        elif wave.name is WaveName.ASSETS:
+            for step in wave.steps:
+                self._publish(step)
         elif wave.name in {WaveName.NEEDED, WaveName.SERVICES}:
             self._services(wave.steps)
         else:
@@ -114,6 +122,18 @@ class Runner:
             if done.definition is not None:
                 self.definitions[done.arn] = done.definition
         self.regrouped += [step for step in steps if isinstance(step, UpdateTargetGroup)]
+
+    def _publish(self, step: Step) -> None:
+        assert isinstance(step, PublishAssets) and self.publish  # noqa: S101
+        try:
+            self.listener(Did(self.publish(step)))
+        except KeyboardInterrupt:
+            raise Interrupted(
+                "interrupted while assets were published: nothing that runs was touched",
+                hint="kaiun deploy goes on where this ended",
+            ) from None
+        except KaiunError as problem:
+            raise failing.not_published(problem) from problem
 
     def _run_task(self, step: Step) -> None:
         assert isinstance(step, RunTask)  # noqa: S101

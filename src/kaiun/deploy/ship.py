@@ -21,12 +21,13 @@ from kaiun.errors import AwsError, DeployFailed, Interrupted, KaiunError, UsageE
 from kaiun.plan import names
 from kaiun.plan.desired import desired
 from kaiun.plan.plan import plan
-from kaiun.plan.steps import Change, Plan, Release, UpdateService, Wave, WaveName
+from kaiun.plan.steps import Change, CreateBucket, Plan, Release, UpdateService, Wave, WaveName
 from kaiun.plan.taskdef import Place
 
 if TYPE_CHECKING:
     from kaiun.aws.client import Aws
     from kaiun.config import Config, Workload
+    from kaiun.deploy.assets import AssetStage
     from kaiun.image import Built, Revision
     from kaiun.plan.live import Live
 
@@ -56,6 +57,7 @@ class Ship:
     config: Config
     listener: Listener
     ask: Callable[[], Choice] = lambda: Choice.LEAVE
+    assets: AssetStage | None = None  # where pages ask a bucket for them
     clock: Callable[[], float] = time.time
     stages: dict[str, float] = field(default_factory=dict)
 
@@ -64,7 +66,8 @@ class Ship:
     ) -> tuple[Plan, Release, Live]:
         """Return what a deploy of these images would do. Nothing is changed."""
         live = snapshot(self.aws, names.wanted(self.config), thorough=thorough)
-        return self._plan(revision, images, live)
+        todo, release, live = self._plan(revision, images, live)
+        return self._with_assets(todo, release, thorough=thorough), release, live
 
     def deploy(self, revision: Revision, images: Images) -> Report:
         """Bring the environment to this revision: build, plan, run, follow, note.
@@ -78,6 +81,7 @@ class Ship:
         live = self._timed("live", lambda: snapshot(self.aws, wanted))
         built = self._timed("image", images)
         todo, release, live = self._plan(revision, built, live)
+        todo = self._timed("assets", lambda: self._with_assets(todo, release))
         for text in todo.notes:
             self.listener(Note(text))
         if todo.empty and not todo.in_progress:
@@ -111,7 +115,7 @@ class Ship:
             cause="",
             source=releases.FROM_HISTORY,
         )
-        self._run(todo, live, record)
+        self._run(todo, live, record, back_to=target)
         return self._report(target.id, target.revision, changed=True)
 
     def _earlier(self, wanted: str | None, live: Live) -> Record:
@@ -170,10 +174,24 @@ class Ship:
         place = Place(region=self.aws.region, fluentd=self.aws.fluentd_address, hide=hide)
         return plan(desired(self.config, release, place), live), release, live
 
-    def _run(self, todo: Plan, live: Live, record: Record) -> None:
+    def _with_assets(self, todo: Plan, release: Release, *, thorough: bool = False) -> Plan:
+        if self.assets is None or not release.image:
+            return todo
+        image = release.image if "@" in release.image else None
+        steps = self.assets.steps(release.revision, image, thorough=thorough)
+        buckets = tuple(step for step in steps if isinstance(step, CreateBucket))
+        rest = tuple(step for step in steps if not isinstance(step, CreateBucket))
+        return todo.with_steps(WaveName.PROVISION, buckets).with_steps(WaveName.ASSETS, rest)
+
+    def _run(
+        self, todo: Plan, live: Live, record: Record, *, back_to: Record | None = None
+    ) -> None:
         state = state_of(self.config, self.aws.s3)
-        runner = Runner(self.aws, self.config, live, self.listener, self.ask)
+        publish = self.assets.publish if self.assets else None
+        runner = Runner(self.aws, self.config, live, self.listener, self.ask, publish)
         with locked(state, me(record.id, self.clock())):
+            if self.assets is not None and back_to is not None:
+                self.assets.require(back_to)
             try:
                 runner.run(todo)
             except KaiunError as problem:

@@ -7,10 +7,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import cast
 
+from kaiun.assets.manifest import sentence
 from kaiun.plan.diff import MASK, masked, masked_request
 from kaiun.plan.merge import Json
 from kaiun.plan.steps import (
     Change,
+    CreateBucket,
     CreateCluster,
     CreateListener,
     CreateLoadBalancer,
@@ -18,6 +20,7 @@ from kaiun.plan.steps import (
     CreateService,
     CreateTargetGroup,
     Plan,
+    PublishAssets,
     Ref,
     RegisterTaskDefinition,
     RunTask,
@@ -27,12 +30,14 @@ from kaiun.plan.steps import (
 )
 
 TITLES: Mapping[type, str] = {
+    CreateBucket: "create bucket",
     CreateCluster: "create cluster",
     CreateListener: "create listener",
     CreateLoadBalancer: "create load balancer",
     CreateLogGroup: "create log group",
     CreateService: "create service",
     CreateTargetGroup: "create target group",
+    PublishAssets: "publish assets to",
     RegisterTaskDefinition: "register task definition",
     RunTask: "run task",
     UpdateService: "update service",
@@ -116,11 +121,20 @@ def _facts(step: Step) -> Iterator[tuple[str, object]]:
             yield "timeout", f"{step.timeout_s} s"
             if step.needs:
                 yield "needs", ", ".join(step.needs)
+        case PublishAssets():
+            yield "assets", _assets(step)
         case CreateTargetGroup():
             yield "port", request.get("Port")
             yield "health", request.get("HealthCheckPath", "/")
         case _:
             return
+
+
+def _assets(step: PublishAssets) -> str:
+    if step.published is None:
+        return "as the build compiles them"
+    total = len(step.published.manifest.files)
+    return f"{total} files" if step.new is None else sentence(step.new, total, step.size or 0)
 
 
 def _container_facts(container: Json) -> Iterator[tuple[str, object]]:

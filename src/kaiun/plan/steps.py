@@ -9,8 +9,12 @@ the next one. Steps of one wave do not depend on each other and may run side by 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kaiun.assets.bucket import Published
 
 Request = Mapping[str, object]
 
@@ -119,6 +123,29 @@ class CreateListener:
 
 
 @dataclass(frozen=True, slots=True)
+class CreateBucket:
+    """CreateBucket, then PutBucketPolicy (objects are anybody's to read) and PutBucketCors."""
+
+    name: str
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class PublishAssets:
+    """Upload the assets that the bucket `name` (s3://…) lacks, then write the manifest.
+
+    `new` and `size` (bytes) are None where nobody has looked. `published` is None when the image
+    that says what to publish is not built yet.
+    """
+
+    name: str
+    request: Request
+    published: Published | None = field(default=None, repr=False)
+    new: int | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RegisterTaskDefinition:
     """`name` is the process or task; `replaces` the ARN it was compared with, "" for none."""
 
@@ -180,6 +207,8 @@ Step = (
     | UpdateTargetGroup
     | CreateLoadBalancer
     | CreateListener
+    | CreateBucket
+    | PublishAssets
     | RegisterTaskDefinition
     | RunTask
     | CreateService
@@ -191,6 +220,7 @@ class WaveName(StrEnum):
     """The waves in the order in which they run."""
 
     PROVISION = "provision"
+    ASSETS = "assets"
     LISTENERS = "listeners"
     REGISTER = "register"
     NEEDED = "needed services"
@@ -226,6 +256,14 @@ class Plan:
     @property
     def empty(self) -> bool:
         return not self.waves
+
+    def with_steps(self, name: WaveName, steps: tuple[Step, ...]) -> Plan:
+        """Return the plan with further steps in one of its waves."""
+        if not steps:
+            return self
+        given = {wave.name: wave.steps for wave in self.waves}
+        given[name] = given.get(name, ()) + steps
+        return replace(self, waves=tuple(Wave(n, given[n]) for n in WaveName if n in given))
 
     @property
     def steps(self) -> tuple[Step, ...]:
