@@ -37,9 +37,10 @@ def until(condition: Callable[[], T], deadline_s: float = DEADLINE_S) -> T:
 class Engine:
     """One engine of one home; can be killed and started again."""
 
-    def __init__(self, home: Path, runtime: str = "null") -> None:
+    def __init__(self, home: Path, runtime: str = "null", *options: str) -> None:
         self.home = home
         self.runtime = runtime
+        self.options = options
         self.ports = ["0", "0", "0"]  # the API's, the registry's, the log receiver's
         self.start()
 
@@ -53,7 +54,7 @@ class Engine:
                 [
                     str(PROGRAM), "--home", str(self.home), "--port", self.ports[0],
                     "--registry-port", self.ports[1], "--fluent-port", self.ports[2],
-                    "--runtime", self.runtime,
+                    "--runtime", self.runtime, *self.options,
                 ],
                 stdout=log,
                 stderr=log,

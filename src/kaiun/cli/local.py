@@ -18,21 +18,48 @@ def command() -> None:
 @click.option("--port", type=click.IntRange(0, 65535), help="The API's port [4580]; 0: any.")
 @click.option("--registry-port", type=click.IntRange(0, 65535), help="The image registry's [5000].")
 @click.option("--fluent-port", type=click.IntRange(0, 65535), help="The log receiver's [24224].")
-@click.option("--runtime", type=click.Choice(["docker", "null"]), default="docker", hidden=True)
+@click.option(
+    "--runtime",
+    type=click.Choice(["docker", "null"]),
+    default="docker",
+    help="null: containers are imagined.",
+)
+@click.option(
+    "--time-scale",
+    type=click.FloatRange(0, 10_000, min_open=True),
+    default=1.0,
+    help="null: how many seconds pass in one.",
+)
+@click.option(
+    "--imagine",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="null: what containers do that have no such label.",
+)
+@click.option("--allow-reset", is_flag=True, help="Let test suites empty it, unsigned.")
 @verb
 def up(
     setup: Setup,
+    *,
     port: int | None,
     registry_port: int | None,
     fluent_port: int | None,
     runtime: str,
+    time_scale: float,
+    imagine: tuple[str, ...],
+    allow_reset: bool,
 ) -> None:
     """Start the local ECS; what it ran before runs again."""
-    from kaiun.local.process import Ports
+    from kaiun.local.process import Ports, Rehearsal
     from kaiun.local.process import up as start
 
     ports = Ports(port, registry_port, fluent_port)
-    started = start(places.engine_home(), ports, runtime=runtime)
+    if runtime != "null" and (time_scale != 1 or imagine):
+        raise UsageError(
+            "--time-scale and --imagine are for imagined containers", hint="add --runtime null"
+        )
+    rehearsal = Rehearsal(time_scale, imagine, allow_reset)
+    started = start(places.engine_home(), ports, runtime=runtime, rehearsal=rehearsal)
     how = "already runs" if started.already else f"is up after {started.seconds:.1f} s"
     setup.console.done(f"the local ECS {how}: {started.env.endpoint}")
     setup.console.faint(f'images go to {started.env.registry} · eval "$(kaiun local env)"')

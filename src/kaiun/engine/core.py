@@ -69,7 +69,8 @@ class Core:
         }
         while True:
             due = self._turn()
-            await self._sleep(None if due is None else max(0.0, due - world.now()))
+            wait_s = None if due is None else world.clock.real_s(max(0.0, due - world.now()))
+            await self._sleep(wait_s)
             self._wake.clear()
 
     async def _sleep(self, timeout_s: float | None) -> None:

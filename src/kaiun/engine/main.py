@@ -19,7 +19,18 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--registry-port", type=int, default=REGISTRY_PORT)
     parser.add_argument("--fluent-port", type=int, default=FLUENT_PORT)
     parser.add_argument("--runtime", choices=("docker", "null"), default="docker")
-    return parser.parse_args(argv)
+    parser.add_argument("--time-scale", type=float, default=1.0, help="null runtime: the pace")
+    parser.add_argument("--imagine", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--allow-reset", action="store_true", help="POST /_kaiun/reset, unsigned")
+    options = parser.parse_args(argv)
+    if options.runtime != "null" and (options.time_scale != 1 or options.imagine):
+        parser.error("--time-scale and --imagine need --runtime null")
+    if not 0 < options.time_scale <= MAX_TIME_SCALE:
+        parser.error(f"--time-scale must be above 0 and at most {MAX_TIME_SCALE}")
+    return options
+
+
+MAX_TIME_SCALE = 10_000
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -32,6 +43,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     from kaiun.engine.process import Options, run
+    from kaiun.engine.runtime.behaviour import read_behaviour
 
     try:
         run(
@@ -41,6 +53,9 @@ def main(argv: list[str] | None = None) -> None:
                 registry_port=options.registry_port,
                 fluent_port=options.fluent_port,
                 runtime=options.runtime,
+                time_scale=options.time_scale,
+                imagined=read_behaviour(options.imagine),
+                allow_reset=options.allow_reset,
             )
         )
     except KaiunError as error:

@@ -6,10 +6,11 @@ Drivers are imported when they are first needed, for an engine must answer at on
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from kaiun.engine.balancer.base import Balancer
+from kaiun.engine.clock import Clock
 from kaiun.engine.runtime.base import Runtime
 from kaiun.engine.store import Doc
 from kaiun.errors import EngineError
@@ -34,6 +35,8 @@ class _Options(Protocol):
     def fluent_port(self) -> int: ...
     @property
     def runtime(self) -> str: ...
+    @property
+    def imagined(self) -> Mapping[str, str]: ...
 
 
 class Sides:
@@ -67,8 +70,9 @@ class Outfit:
     runtime: Runtime
     balancer: Balancer
 
-    def __init__(self, options: _Options, engine_id: str, sides: Sides) -> None:
+    def __init__(self, options: _Options, engine_id: str, sides: Sides, clock: Clock) -> None:
         self.sides = sides
+        self._clock = clock
         self.registry_address = f"localhost:{options.registry_port}"
         self.fluent_address = f"127.0.0.1:{options.fluent_port}"
         self._options = options
@@ -85,7 +89,8 @@ class Outfit:
             from kaiun.engine.balancer.null import NullBalancer
             from kaiun.engine.runtime.null import NullRuntime
 
-            self.runtime, self.balancer = NullRuntime(home), NullBalancer()
+            self.runtime = NullRuntime(home, self._clock, self._options.imagined)
+            self.balancer = NullBalancer()
         else:
             from kaiun.engine.balancer.haproxy import HaproxyBalancer
             from kaiun.engine.runtime.docker import DockerRuntime

@@ -9,11 +9,12 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Coroutine
-from dataclasses import dataclass
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kaiun.engine import clock as clocks
 from kaiun.engine import identity as identities
 from kaiun.engine import operations  # noqa: F401  (registers the handlers)
 from kaiun.engine.agent import Agent
@@ -47,6 +48,9 @@ class Options:
     registry_port: int
     fluent_port: int
     runtime: str
+    time_scale: float = 1.0
+    imagined: Mapping[str, str] = field(default_factory=dict)  # of null.BEHAVIOUR
+    allow_reset: bool = False  # without a signature
 
 
 def run(options: Options) -> None:
@@ -87,7 +91,13 @@ class _Process:
         self._store = Store(options.home / places.STATE_DB)
         self._identity = identities.recall(self._store)
         steady_s = float(os.environ.get("KAIUN_STEADY_S", STEADY_S))
-        self._world = World(self._store, self._identity, Logbook(self._store), steady_s=steady_s)
+        self._world = World(
+            self._store,
+            self._identity,
+            Logbook(self._store),
+            clock=clocks.recall(self._store, options.time_scale),
+            steady_s=steady_s,
+        )
         self._world.null_runtime = options.runtime == "null"
         self._ended = asyncio.Event()
         self._ready = False
@@ -101,9 +111,10 @@ class _Process:
         self._port = listener.getsockname()[1]
         self._world.endpoint = f"http://{HOST}:{self._port}"
         sides = Sides(self._options.home)
-        self._outfit = Outfit(self._options, self._identity.engine_id, sides)
+        engine_id = self._identity.engine_id
+        self._outfit = Outfit(self._options, engine_id, sides, self._world.clock)
         self._targets = Targets(self._world, self._outfit.probe)
-        app = App(self._world, Proxy(sides.locate), self)
+        app = App(self._world, Proxy(sides.locate), self, open_reset=self._options.allow_reset)
         config = uvicorn.Config(
             app,
             http="httptools",
@@ -220,7 +231,7 @@ class _Process:
         await self._stop_core()
         await self._targets.close()
         await self._agent.stop_all("The local ECS was reset")
-        self._store.clear(keep=("identity",))
+        self._store.clear(keep=("identity", "clock"))
         self._world.recall()
         await self._outfit.reset()
         self._targets.rewire()

@@ -170,7 +170,8 @@ class Targets:
                 group = self._world.target_groups.get(doc["target_group"])
                 if group is None or doc["health"]["state"] in _OFF:
                     return
-                await asyncio.sleep(await self._look(key, doc, group))
+                pause_s = await self._look(key, doc, group)
+                await asyncio.sleep(self._world.clock.real_s(pause_s))
         finally:
             self._watchers.pop(key, None)
 

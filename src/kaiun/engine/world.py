@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Protocol
 
+from kaiun.engine.clock import Clock
 from kaiun.engine.codec import decode, encode
 from kaiun.engine.identity import Identity
 from kaiun.engine.logbook import Logbook
@@ -37,13 +37,14 @@ class World:
         identity: Identity,
         logbook: Logbook,
         *,
-        now: Callable[[], float] = time.time,
+        clock: Clock | None = None,
         steady_s: float = 40.0,
     ) -> None:
         self.store = store
         self.identity = identity
         self.logbook = logbook
-        self.now = now
+        self.clock = clock or Clock()
+        self.now = self.clock.now
         self.steady_s = steady_s
         self.alarm: Callable[[], None] = _sleep_on  # wakes the loop
         self.null_runtime = False

@@ -43,6 +43,21 @@ class Ports:
 
 
 @dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What an engine for tests is told: `imagined` is NAME=VALUE of imagined containers."""
+
+    time_scale: float = 1.0
+    imagined: tuple[str, ...] = ()
+    allow_reset: bool = False
+
+    def options(self) -> list[str]:
+        """Return it as options of kaiun-engine."""
+        words = [f"--time-scale={self.time_scale:g}"] if self.time_scale != 1 else []
+        words += [f"--imagine={word}" for word in self.imagined]
+        return [*words, *(["--allow-reset"] if self.allow_reset else [])]
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
     """A running engine; `already` when it ran before, `seconds` until it answered."""
 
@@ -69,6 +84,7 @@ def up(
     ports: Ports | None = None,
     *,
     runtime: str = "docker",
+    rehearsal: Rehearsal | None = None,
     program: Sequence[str] | None = None,
 ) -> Started:
     """Start the engine unless it runs; return once it answers.
@@ -89,6 +105,7 @@ def up(
             env, health = _found(home)
             return Started(env, health.pid, already=True, seconds=time.monotonic() - began)
         options = _options(home, ports or Ports(), runtime)
+        options += (rehearsal or Rehearsal()).options()
         env, pid = _start(home, [*(program or [_program()]), *options])
     return Started(env, pid, already=False, seconds=time.monotonic() - began)
 

@@ -1,21 +1,7 @@
 """A runtime of imagined containers, for API suites and rehearsals without Docker.
 
-Docker labels of a container say how it behaves (times in ms, all optional):
-    kaiun.null.pull_error    the image cannot be pulled, for this reason
-    kaiun.null.start_error   the container cannot be started, for this reason
-    kaiun.null.start_ms      how long it takes to start (0)
-    kaiun.null.run_ms        it exits by itself after this long (never; 0 where `exit` is given)
-    kaiun.null.exit          exit code when it exits by itself (0)
-    kaiun.null.oom           it is killed for its memory when it exits by itself
-    kaiun.null.health        HEALTHY | UNHEALTHY, of the healthCheck (HEALTHY)
-    kaiun.null.health_ms     how long until that is known (0)
-    kaiun.null.target        healthy | unhealthy, to target groups (healthy)
-    kaiun.null.path          the only path that answers their health checks (any does)
-    kaiun.null.stop_ms       how long it takes to end after SIGTERM (0)
-    kaiun.null.stop_exit     exit code after SIGTERM (143)
-    kaiun.null.log           a line that it writes when it starts
-
-Containers outlive the engine as real ones do: they are kept in a file of their own.
+How each behaves is told by labels: see behaviour.py. They outlive the engine as real ones do: they
+are kept in a file of their own.
 """
 
 from __future__ import annotations
@@ -23,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-import time
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from kaiun.engine.clock import Clock
 from kaiun.engine.runtime.base import (
     ContainerSpec,
     ContainerStatus,
@@ -40,6 +28,7 @@ from kaiun.engine.runtime.base import (
     Sink,
     TaskSpec,
 )
+from kaiun.engine.runtime.behaviour import PREFIX, Behaviour, behaviour_of
 
 _FIRST_PORT = 32768
 _PORTS = 28000
@@ -50,14 +39,24 @@ Row = dict[str, Any]
 class NullRuntime:
     """Implements runtime.base.Runtime."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(
+        self,
+        home: Path,
+        clock: Clock | None = None,
+        defaults: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """`defaults` are labels of containers that have none of their own."""
+        self._clock = clock or Clock()
+        self._defaults = defaults
         self._db = sqlite3.connect(home / "null.db", isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=OFF")
         self._db.execute(
             "CREATE TABLE IF NOT EXISTS box (id TEXT PRIMARY KEY, body TEXT) WITHOUT ROWID"
         )
-        self._rows: dict[tuple[str, str], Row] = {}
+        self._rows: dict[str, dict[str, Row]] = defaultdict(dict)  # by task, then by name
+        self._count = 0
+        self._behaviours: dict[tuple[str, str], Behaviour] = {}
         self._timers: set[asyncio.TimerHandle] = set()
         self._next_port = 0
 
@@ -65,9 +64,10 @@ class NullRuntime:
         self._observe, self._sink = observe, sink
         for (body,) in self._db.execute("SELECT body FROM box"):
             row = json.loads(body)
-            self._rows[row["task"], row["name"]] = row
-        self._next_port = len(self._rows)
-        for row in list(self._rows.values()):
+            self._rows[row["task"]][row["name"]] = row
+            self._count += 1
+        self._next_port = self._count
+        for row in [row for rows in self._rows.values() for row in rows.values()]:
             self._plan_end(row)
             observe(self._seen(row))
 
@@ -76,24 +76,31 @@ class NullRuntime:
 
     async def prepare(self, task: TaskSpec) -> None:
         for container in task.containers:
-            if reason := container.docker_labels.get("kaiun.null.pull_error"):
+            if reason := self._behaviour(container).pull_error:
                 raise RuntimeFailure("CannotPullContainerError", reason)
 
     async def start(self, task: TaskSpec, name: str) -> Observation:
-        if (task.task_id, name) in self._rows:
-            return self._seen(self._rows[task.task_id, name])
+        if name in self._rows.get(task.task_id, ()):
+            return self._seen(self._rows[task.task_id][name])
         container = next(c for c in task.containers if c.name == name)
-        labels = container.docker_labels
-        if delay := _ms(labels, "start_ms"):
-            await asyncio.sleep(delay)
-        if reason := labels.get("kaiun.null.start_error"):
-            raise RuntimeFailure("CannotStartContainerError", reason)
+        behaviour = self._behaviour(container)
+        await self._sleep(behaviour.start_ms / 1000)
+        if behaviour.start_error:
+            raise RuntimeFailure("CannotStartContainerError", behaviour.start_error)
         row = self._make(task, container)
         self._save(row)
         self._plan_end(row)
-        if line := labels.get("kaiun.null.log"):
-            self._sink(LogLine(task.task_id, name, int(time.time() * 1000), line))
+        if behaviour.log:
+            now_ms = int(self._clock.now() * 1000)
+            self._sink(LogLine(task.task_id, name, now_ms, behaviour.log))
         return self._seen(row)
+
+    def _behaviour(self, container: ContainerSpec) -> Behaviour:
+        return behaviour_of({**self._defaults, **container.docker_labels})
+
+    async def _sleep(self, seconds: float) -> None:
+        if seconds > 0:
+            await asyncio.sleep(self._clock.real_s(seconds))
 
     def _make(self, task: TaskSpec, container: ContainerSpec) -> Row:
         own_address = task.network_mode == "awsvpc"
@@ -102,16 +109,21 @@ class NullRuntime:
             self._next_port += 1
             host = port.host_port or _FIRST_PORT + self._next_port % _PORTS
             ports.append([port.container_port, port.container_port if own_address else host])
-        number = len(self._rows)
+        self._count += 1
+        number = self._count
         return {
             "task": task.task_id,
             "name": container.name,
             "id": uuid.uuid4().hex + uuid.uuid4().hex,
-            "labels": {k: v for k, v in container.docker_labels.items() if "kaiun.null" in k},
+            "labels": {
+                name: value
+                for name, value in {**self._defaults, **container.docker_labels}.items()
+                if name.startswith(PREFIX)
+            },
             "checked": container.health_check is not None,
             "ports": [] if own_address else ports,
             "address": f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}",
-            "started": time.time(),
+            "started": self._clock.now(),
             "finished": None,
             "exit": None,
             "reason": None,
@@ -121,32 +133,43 @@ class NullRuntime:
         """Set the timers for what will be observed of a container: its health, its own end."""
         if row["finished"] is not None:
             return
-        labels = row["labels"]
-        ends_after = labels.get("kaiun.null.run_ms", "0" if "kaiun.null.exit" in labels else None)
-        if ends_after is not None:
-            self._at(row["started"] + int(ends_after) / 1000, lambda: self._end_by_itself(row))
+        behaviour = self._of(row)
+        if behaviour.run_ms is not None:
+            ends_at = row["started"] + behaviour.run_ms / 1000
+            self._at(ends_at, lambda: self._end_by_itself(row))
         if row["checked"]:
-            known_at = row["started"] + _ms(labels, "health_ms")
-            self._at(known_at, lambda: self._observe(self._seen(row)))
+            known_at = row["started"] + behaviour.health_ms / 1000
+            self._at(known_at, lambda: self._judge(row))
 
     def _at(self, when: float, act: Callable[[], None]) -> None:
         def fire() -> None:
             self._timers.discard(handle)
             act()
 
-        delay = max(0.0, when - time.time())
-        handle = asyncio.get_running_loop().call_later(delay, fire)
+        delay = max(0.0, when - self._clock.now())
+        handle = asyncio.get_running_loop().call_later(self._clock.real_s(delay), fire)
         self._timers.add(handle)
 
+    def _judge(self, row: Row) -> None:
+        row["judged"] = True
+        self._observe(self._seen(row))
+
     def _end_by_itself(self, row: Row) -> None:
-        oom = "kaiun.null.oom" in row["labels"]
+        behaviour = self._of(row)
+        oom = behaviour.oom is not None
         reason = "OutOfMemoryError: Container killed due to memory usage" if oom else None
-        self._end(row, _KILLED if oom else int(row["labels"].get("kaiun.null.exit", 0)), reason)
+        self._end(row, _KILLED if oom else behaviour.exit, reason)
+
+    def _of(self, row: Row) -> Behaviour:
+        key = (row["task"], row["name"])
+        if key not in self._behaviours:
+            self._behaviours[key] = behaviour_of(row["labels"])
+        return self._behaviours[key]
 
     def _end(self, row: Row, exit_code: int, reason: str | None = None) -> None:
-        if row["finished"] is not None or (row["task"], row["name"]) not in self._rows:
+        if row["finished"] is not None or row["task"] not in self._rows:
             return
-        row |= {"finished": time.time(), "exit": exit_code, "reason": reason}
+        row |= {"finished": self._clock.now(), "exit": exit_code, "reason": reason}
         self._save(row)
         self._observe(self._seen(row))
 
@@ -170,27 +193,28 @@ class NullRuntime:
     def _health(self, row: Row) -> str:
         if not row["checked"]:
             return "UNKNOWN"
-        if time.time() < row["started"] + _ms(row["labels"], "health_ms"):
+        behaviour = self._of(row)
+        known_at = row["started"] + behaviour.health_ms / 1000
+        if not row.get("judged") and self._clock.now() < known_at:
             return "UNKNOWN"
-        return str(row["labels"].get("kaiun.null.health", "HEALTHY"))
+        return behaviour.health
 
     async def stop(self, task_id: str, name: str, timeout_s: int) -> None:
-        row = self._rows.get((task_id, name))
+        row = self._rows.get(task_id, {}).get(name)
         if row is None or row["finished"] is not None:
             return
-        needs = _ms(row["labels"], "stop_ms")
-        if needs:
-            await asyncio.sleep(min(needs, timeout_s))
-        code = int(row["labels"].get("kaiun.null.stop_exit", 143))
-        self._end(row, _KILLED if needs > timeout_s else code)
+        behaviour = self._of(row)
+        needs_s = behaviour.stop_ms / 1000
+        await self._sleep(min(needs_s, timeout_s))
+        self._end(row, _KILLED if needs_s > timeout_s else behaviour.stop_exit)
 
     async def remove(self, task_id: str) -> None:
-        for key in [k for k in self._rows if k[0] == task_id]:
-            row = self._rows.pop(key)
+        for row in self._rows.pop(task_id, {}).values():
+            self._behaviours.pop((task_id, row["name"]), None)
             self._db.execute("DELETE FROM box WHERE id = ?", (row["id"],))
 
     async def tasks(self) -> set[str]:
-        return {task_id for task_id, _ in self._rows}
+        return set(self._rows)
 
     async def purge(self) -> None:
         for task_id in await self.tasks():
@@ -206,17 +230,12 @@ class NullRuntime:
 
     def is_target_healthy(self, task_id: str, path: str) -> bool:
         """Return what a target group's health check of this path would find."""
-        rows = [row for (owner, _), row in self._rows.items() if owner == task_id]
+        rows = list(self._rows.get(task_id, {}).values())
         up = bool(rows) and all(row["finished"] is None for row in rows)
-        labels = [row["labels"] for row in rows]
-        answers = all(own.get("kaiun.null.path", path) == path for own in labels)
-        return up and answers and all(own.get("kaiun.null.target") != "unhealthy" for own in labels)
+        own = [self._of(row) for row in rows]
+        answers = all(behaviour.path in (None, path) for behaviour in own)
+        return up and answers and all(behaviour.target == "healthy" for behaviour in own)
 
     def _save(self, row: Row) -> None:
-        self._rows[row["task"], row["name"]] = row
+        self._rows[row["task"]][row["name"]] = row
         self._db.execute("INSERT OR REPLACE INTO box VALUES (?, ?)", (row["id"], json.dumps(row)))
-
-
-def _ms(labels: Mapping[str, str], name: str) -> float:
-    """Return a label's milliseconds as seconds."""
-    return int(labels.get(f"kaiun.null.{name}", 0)) / 1000

@@ -1,0 +1,121 @@
+"""The null runtime as a tool: a fast clock, behaviour by option and label, reset by test suites."""
+
+from __future__ import annotations
+
+import http.client
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.engine import (
+    Engine,
+    container,
+    describe,
+    null,
+    register,
+    until,
+    wait_rollout,
+    wait_stopped,
+)
+
+HOUR_S = 3600
+Start = Callable[..., Engine]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start an engine with options; it is shut down after the test."""
+    started: list[Engine] = []
+
+    def begin(*options: str) -> Engine:
+        started.append(Engine(tmp_path, "null", *options))
+        return started[0]
+
+    yield begin
+    for engine in started:
+        engine.shut_down()
+
+
+def run(ecs: Any, family: str, **labels: object) -> dict[str, Any]:
+    """Run a task with these labels to its end."""
+    ecs.create_cluster(clusterName="c")
+    register(ecs, family, container(dockerLabels=null(**labels)))
+    task = ecs.run_task(cluster="c", taskDefinition=family)["tasks"][0]["taskArn"]
+    return wait_stopped(ecs, "c", task)
+
+
+def test_an_hour_passes_in_a_second(start: Start, family: str) -> None:
+    ecs = start("--time-scale", str(HOUR_S)).client("ecs")
+    task = run(ecs, family, run_ms=HOUR_S * 1000, exit=7)
+    assert task["containers"][0]["exitCode"] == 7
+    ran = (task["stoppedAt"] - task["startedAt"]).total_seconds()
+    assert ran >= HOUR_S
+
+
+def test_fast_clock_never_goes_back(start: Start, family: str) -> None:
+    engine = start("--time-scale", str(HOUR_S))
+    before = run(engine.client("ecs"), family, run_ms=HOUR_S * 1000)["stoppedAt"]
+    engine.stop()
+    engine.options = ()
+    engine.start()
+    ecs = engine.client("ecs")
+    assert run(ecs, family, exit=0)["createdAt"] >= before
+    assert before.timestamp() > time.time()
+
+
+def test_behaviour_is_told_once_for_all_containers(start: Start, family: str) -> None:
+    ecs = start("--imagine", "exit=3", "--imagine", "run_ms=5").client("ecs")
+    assert run(ecs, family)["containers"][0]["exitCode"] == 3
+    assert run(ecs, family, exit=4)["containers"][0]["exitCode"] == 4
+
+
+def test_health_by_label_holds_a_deployment_back(start: Start, family: str) -> None:
+    ecs = start("--time-scale", "20").client("ecs")
+    ecs.create_cluster(clusterName="c")
+    check = {"command": ["CMD", "true"]}
+    bad = container(dockerLabels=null(health="UNHEALTHY", health_ms=200), healthCheck=check)
+    register(ecs, family, bad)
+    ecs.create_service(cluster="c", serviceName="web", taskDefinition=family, desiredCount=1)
+    until(lambda: describe(ecs, "c", "web")["deployments"][0]["failedTasks"] > 0)
+    assert describe(ecs, "c", "web")["deployments"][0]["rolloutState"] == "IN_PROGRESS"
+    register(ecs, family, container(dockerLabels=null(health_ms=200), healthCheck=check))
+    ecs.update_service(cluster="c", service="web", taskDefinition=family)
+    wait_rollout(ecs, "c", "web")
+
+
+@pytest.mark.parametrize(("label", "value"), [("run_ms", "soon"), ("nonsense", "1"), ("exit", "-")])
+def test_label_that_cannot_be_is_why_the_container_does_not_start(
+    ecs: Any, cluster: str, family: str, label: str, value: str
+) -> None:
+    register(ecs, family, container(dockerLabels=null(**{label: value})))
+    task = ecs.run_task(cluster=cluster, taskDefinition=family)["tasks"][0]["taskArn"]
+    stopped = wait_stopped(ecs, cluster, task)
+    assert f"label kaiun.null.{label}={value}" in stopped["stoppedReason"]
+
+
+@pytest.mark.parametrize("path", ["/_kaiun/reset", "/moto-api/reset"])
+def test_suite_empties_the_engine_where_it_was_allowed(
+    start: Start, family: str, path: str
+) -> None:
+    engine = start("--allow-reset")
+    ecs = engine.client("ecs")
+    run(ecs, family, exit=0)
+    assert post(engine, path) == 200
+    assert ecs.list_clusters()["clusterArns"] == []
+    assert ecs.list_task_definitions()["taskDefinitionArns"] == []
+
+
+def test_a_page_in_a_browser_may_not_reset(start: Start) -> None:
+    engine = start("--allow-reset")
+    assert post(engine, "/_kaiun/reset", {"Origin": "https://evil.example"}) == 403
+
+
+def post(engine: Engine, path: str, headers: dict[str, str] | None = None) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", engine.port, timeout=10)
+    try:
+        connection.request("POST", path, b"", headers or {})
+        return connection.getresponse().status
+    finally:
+        connection.close()
