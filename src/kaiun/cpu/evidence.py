@@ -1,0 +1,108 @@
+"""What in a file tells that it asks the CPU before it uses new instructions, or does not."""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from kaiun.cpu import instructions
+from kaiun.cpu.elf import R_IRELATIVE, SHF_COMPRESSED, STT_GNU_IFUNC, Elf, Section
+from kaiun.cpu.features import Found
+
+# Names of functions and variables by which libraries ask others what the CPU can do.
+ASKS = re.compile(
+    r"__cpu_(model|indicator_init|features2)|__x86_get_cpu|_dl_x86|_?cpu_?id|get_cpuid"
+    r"|cpu_?(flag|feature|support|detect|info|cap|has)|(has|have|support)s?_?(avx|sse|bmi|fma)"
+    r"|ia32cap|(get|init|test|check)_?cpu|simd_?(level|support|detect)|host_?cpu|processor_?feature",
+    re.IGNORECASE,
+)
+# GCC writes the sizes of this machine's caches into the options when it was given -march=native.
+# Source: GCC, gcc/config/i386/driver-i386.cc, detect_caches_*.
+_NATIVE = b"--param=l1-cache-size"
+_MARCH = re.compile(rb"-march=([\w-]+)")
+_TEXTS = (".debug_str", ".debug_line_str", ".GCC.command.line", ".comment")
+_ISA_NEEDED = 0xC0008002  # GNU_PROPERTY_X86_ISA_1_NEEDED
+_ISA_LEVELS = ("x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """`checks`: how the file asks the CPU; `native`: the CPU that -march=native stood for;
+
+    `needed`: the level that the linker wrote down as needed; each empty where there is none.
+    """
+
+    checks: tuple[str, ...]
+    native: str
+    needed: str
+
+
+def gather(elf: Elf, found: Found) -> Evidence:
+    """Return the evidence of one file."""
+    return Evidence(tuple(_checks(elf, found)), _native(elf), _needed(elf))
+
+
+def _checks(elf: Elf, found: Found) -> list[str]:
+    numbers = [n for n, mask in found.masks.items() if mask & instructions.CHECK]
+    shown = ", ".join(found.functions.name(number) for number in numbers[:2])
+    checks = [f"cpuid in {shown}"] if numbers else []
+    asked = sorted(name for name in elf.imports if ASKS.search(name))
+    checks += [f"imports {name}" for name in asked[:3]]
+    if _ifuncs(elf):
+        checks.append("STT_GNU_IFUNC")
+    return checks
+
+
+def _ifuncs(elf: Elf) -> bool:
+    """Whether the dynamic linker asks this file which of several functions it should bind."""
+    if any(np.any(s.table["info"] & 15 == STT_GNU_IFUNC) for s in elf.symbols):
+        return True
+    return bool(np.any(elf.relocations["type"] == R_IRELATIVE))
+
+
+def _native(elf: Elf) -> str:
+    """Return the processor that -march=native became when this was compiled, "" otherwise."""
+    for name in _TEXTS:
+        section = elf.section(name)
+        text = _inflated(elf, section) if section else b""
+        at = text.find(_NATIVE)
+        if at >= 0:
+            line = text[text.rfind(b"\0", 0, at) + 1 : at]
+            march = _MARCH.search(line)
+            return march[1].decode() if march else "native"
+    return ""
+
+
+def _inflated(elf: Elf, section: Section) -> bytes:
+    """Return a section's bytes, also of one that is compressed by zlib (ELFCOMPRESS_ZLIB)."""
+    content = elf.content(section)
+    if not section.flags & SHF_COMPRESSED:
+        return content
+    kind = struct.unpack_from("<I", content)[0] if len(content) >= 24 else 0
+    try:
+        return zlib.decompress(content[24:]) if kind == 1 else b""
+    except zlib.error:
+        return b""
+
+
+def _needed(elf: Elf) -> str:
+    """Return the level of GNU_PROPERTY_X86_ISA_1_NEEDED.
+
+    Source: AMD64 ABI supplement, "Program Property".
+    """
+    section = elf.section(".note.gnu.property")
+    content = elf.content(section) if section else b""
+    at, found = 16, ""  # behind the note's header and its name, "GNU"
+    while at + 8 <= len(content):
+        kind, size = struct.unpack_from("<II", content, at)
+        if kind == _ISA_NEEDED and at + 12 <= len(content):
+            bits = struct.unpack_from("<I", content, at + 8)[0]
+            found = next(
+                (n for b, n in reversed(list(enumerate(_ISA_LEVELS))) if bits >> b & 1), ""
+            )
+        at += 8 + (size + 7) // 8 * 8
+    return found

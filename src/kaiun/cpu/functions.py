@@ -1,0 +1,99 @@
+"""The functions of a file: where each begins, how far it is known to reach, what it is called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from kaiun.cpu import ehframe
+from kaiun.cpu.elf import STT_FUNC, STT_GNU_IFUNC, STT_OBJECT, Elf, Section
+
+Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Functions:
+    """Sorted by address. Each `begin` opens a part of the code that the next one ends.
+
+    `end` is what symbol or unwind table say; behind it, up to the next, there is padding or data.
+    """
+
+    begin: Numbers
+    end: Numbers
+    elf: Elf = field(repr=False)
+
+    def at(self, addresses: Numbers) -> Numbers:
+        """Return, for each address, the number of the function whose part it is in."""
+        return np.searchsorted(self.begin, addresses, side="right") - 1
+
+    def known(self, addresses: Numbers) -> npt.NDArray[np.bool_]:
+        """Return which addresses lie inside of a function whose end is told."""
+        return addresses < self.end[self.at(addresses)]
+
+    def limit(self, number: int) -> int:
+        """Return where the part of a function ends: at the next one."""
+        if number + 1 < len(self.begin):
+            return int(self.begin[number + 1])
+        return max((section.end for section in self.elf.code), default=0)
+
+    def name(self, number: int) -> str:
+        """Return the function's symbol, else its address as sub_401000."""
+        address = int(self.begin[number])
+        return self._names.get(address) or f"sub_{address:x}"
+
+    @cached_property
+    def _names(self) -> dict[int, str]:
+        """Return names by address: global ones before local ones, shorter ones first."""
+        found: dict[int, str] = {}
+        for symbols in self.elf.symbols:
+            table = symbols.table
+            chosen = np.flatnonzero(
+                _kinds(table, STT_FUNC, STT_GNU_IFUNC) & (table["section"] != 0)
+            )
+            values = table["value"]
+            wanted = np.isin(values[chosen], self.begin)
+            for number in chosen[wanted]:
+                found.setdefault(int(values[number]), symbols.name(int(number)))
+        return found
+
+
+def find(elf: Elf) -> Functions:
+    """Return the functions of the file, from symbols and unwind tables."""
+    begins, ends = ehframe.ranges(elf)
+    parts = [(begins, ends)]
+    for symbols in elf.symbols:
+        table = symbols.table
+        chosen = table[_kinds(table, STT_FUNC, STT_GNU_IFUNC) & (table["section"] != 0)]
+        values = chosen["value"].astype(np.int64)
+        parts.append((values, values + chosen["size"].astype(np.int64)))
+        data = table[_kinds(table, STT_OBJECT) & (table["section"] != 0)]
+        values = data["value"].astype(np.int64)
+        parts.append((values, values))  # a table in the code: its end is not known to be code
+    starts = np.array([section.address for section in elf.code], np.int64)
+    parts.append((starts, starts))
+    begin = np.concatenate([part[0] for part in parts])
+    end = np.concatenate([part[1] for part in parts])
+    return _merged(elf, begin, end)
+
+
+def _merged(elf: Elf, begin: Numbers, end: Numbers) -> Functions:
+    inside = np.zeros(len(begin), bool)
+    for section in elf.code:
+        inside |= (begin >= section.address) & (begin < section.end)
+    begin, end = begin[inside], end[inside]
+    order = np.lexsort((-end, begin))
+    begin, end = begin[order], end[order]
+    first = np.concatenate(([True], begin[1:] != begin[:-1])) if len(begin) else np.empty(0, bool)
+    return Functions(begin[first], np.maximum.accumulate(end[first]), elf)
+
+
+def _kinds(table: npt.NDArray[np.void], *kinds: int) -> npt.NDArray[np.bool_]:
+    return np.isin(table["info"] & 15, kinds)
+
+
+def covering(elf: Elf, address: int) -> Section | None:
+    """Return the code section that an address lies in."""
+    return next((s for s in elf.code if s.address <= address < s.end), None)

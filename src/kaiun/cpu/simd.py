@@ -1,0 +1,80 @@
+"""The VEX share: of the functions that use vectors, how many use AVX's encoding of them.
+
+With AVX on, GCC and clang write every vector instruction with VEX, also those that SSE2 has: a
+library that was compiled as a whole for AVX has a share near 1. One that chooses at run time has
+a few functions for AVX among many for SSE2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kaiun.cpu import instructions
+from kaiun.cpu.exact import Code
+from kaiun.cpu.features import Found
+from kaiun.cpu.levels import BIT
+from kaiun.cpu.verdict import CONTAMINATED
+
+_VECTOR = sum(BIT[name] for name in ("avx", "avx2", "fma", "f16c", "avx512f", "xop", "fma4"))
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Functions with vectors in AVX's encoding, and with SSE's only.
+
+    Counting `sse` ends where the share cannot be that of a contaminated file any more.
+    """
+
+    vex: int
+    sse: int
+
+
+def share(found: Found) -> Share:
+    """Return the share of a file whose functions are known."""
+    vex = {number for number, mask in found.masks.items() if mask & _VECTOR}
+    if not vex:
+        return Share(0, 0)
+    enough = int(len(vex) * (1 / CONTAMINATED - 1)) + 1
+    count = 0
+    for code in found.codes:
+        count += _count_sse(code, vex, enough - count)
+        if count >= enough:
+            break
+    return Share(len(vex), count)
+
+
+def _count_sse(code: Code, vex: set[int], enough: int) -> int:
+    """Return how many functions outside of `vex` have vector instructions; stop at `enough`."""
+    count, base = 0, code.section.address
+    done = -1
+    for offset, number in _places(code):
+        if number == done or number in vex:
+            continue
+        begin = max(0, int(code.functions.begin[number]) - base)
+        start = code.covering(offset, begin)
+        if instructions.is_vector(code.decoder.at(start).code):
+            done, count = number, count + 1
+            if count >= enough:
+                break
+    return count
+
+
+def _places(code: Code) -> list[tuple[int, int]]:
+    """Return where 0F and an opcode of SSE stand, at most two places a function, by function."""
+    view = np.frombuffer(code.data, np.uint8)[: code.section.size + 1]
+    offset = np.flatnonzero((view[:-1] == 0x0F) & _OPCODES[view[1:]])
+    addresses = offset + code.section.address
+    number = code.functions.at(addresses)
+    inside = code.functions.known(addresses)
+    offset, number = offset[inside], number[inside]
+    again = np.zeros(len(number), bool)
+    again[2:] = number[2:] == number[:-2]
+    return list(zip(offset[~again].tolist(), number[~again].tolist(), strict=True))
+
+
+_OPCODES = np.zeros(256, bool)
+_OPCODES[[*range(0x10, 0x18), *range(0x28, 0x30), *range(0x51, 0x80), 0xC2, 0xC6]] = True
+_OPCODES[[*range(0xD1, 0xFF)]] = True
+_OPCODES[0x77] = False

@@ -1,0 +1,176 @@
+"""The files of a layer, a folder or a whole image: which ELF files, of which package.
+
+Layers are read once: what counts of one is kept as JSON under its diff id. Put on top of each
+other they give the image's files: a file that a later layer deletes or replaces does not count.
+Source: OCI image specification, "Image Layer Filesystem Changeset" (whiteouts).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import tarfile
+import zlib
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kaiun.cpu import packages
+
+if TYPE_CHECKING:
+    from kaiun.cpu.examiner import Examiner
+
+_MAGIC = b"\x7fELF"
+_SMALLEST = 64  # bytes of an ELF header
+_WHITEOUT = ".wh."
+_OPAQUE = ".wh..wh..opq"
+_OPAQUE_XATTRS = ("trusted.overlay.opaque", "user.overlay.opaque")
+
+
+@dataclass(slots=True)
+class Layer:
+    """What one layer changes. Paths begin with "/"; `packages` is about `files` alone."""
+
+    files: dict[str, str] = field(default_factory=dict)  # ELF files: path → digest
+    others: set[str] = field(default_factory=set)  # all that is neither ELF nor a folder
+    gone: set[str] = field(default_factory=set)
+    opaque: set[str] = field(default_factory=set)  # folders that hide what was in them
+    packages: dict[str, str] = field(default_factory=dict)
+
+    def dump(self) -> str:
+        squeezed = zlib.compress("\n".join(sorted(self.others)).encode("utf-8", "surrogateescape"))
+        return json.dumps(
+            {
+                "files": self.files,
+                "others": b64encode(squeezed).decode(),
+                "gone": sorted(self.gone),
+                "opaque": sorted(self.opaque),
+                "packages": self.packages,
+            }
+        )
+
+
+def load(text: str) -> Layer:
+    """Read what `Layer.dump` wrote."""
+    raw = json.loads(text)
+    others = zlib.decompress(b64decode(raw["others"])).decode("utf-8", "surrogateescape")
+    return Layer(
+        raw["files"], set(others.split("\n")), set(raw["gone"]), set(raw["opaque"]), raw["packages"]
+    )
+
+
+@dataclass(slots=True)
+class Collector:
+    """Takes the entries of one layer, in any order, and gives a Layer."""
+
+    examiner: Examiner
+    layer: Layer = field(default_factory=Layer)
+    _lists: dict[str, str] = field(default_factory=dict)
+
+    def file(self, path: str, size: int, read: Callable[[int], bytes]) -> None:
+        """Take a file; `read(-1)` gives the rest of its bytes, `read(4)` the first ones."""
+        head = read(4) if size >= _SMALLEST else b""
+        if head == _MAGIC:
+            self.layer.files[path] = self.examiner.add(head + read(-1))
+            return
+        self.layer.others.add(path)
+        if packages.is_list(path):
+            self._lists[path] = (head + read(-1)).decode("utf-8", "replace")
+
+    def other(self, path: str) -> None:
+        """Take what is neither a file nor a folder."""
+        self.layer.others.add(path)
+
+    def finish(self) -> Layer:
+        self.layer.packages = packages.attribute(self.layer.files, self._lists)
+        return self.layer
+
+
+def from_folder(root: Path, examiner: Examiner, *, overlay: bool = False) -> Layer:
+    """Read a folder; with `overlay` it is a layer as overlayfs keeps it. Raises OSError."""
+    collector = Collector(examiner)
+    for entry in _entries(str(root)):
+        path = entry.path[len(str(root)) :]
+        facts = entry.stat(follow_symlinks=False)
+        if stat.S_ISREG(facts.st_mode):
+            with Path(entry.path).open("rb", buffering=0) as file:
+                collector.file(path, facts.st_size, file.read)
+        elif stat.S_ISDIR(facts.st_mode):
+            if overlay and _is_opaque(entry.path):
+                collector.layer.opaque.add(path)
+        elif overlay and stat.S_ISCHR(facts.st_mode) and facts.st_rdev == 0:
+            collector.layer.gone.add(path)
+        else:
+            collector.other(path)
+    return collector.finish()
+
+
+def from_tar(tar: tarfile.TarFile, examiner: Examiner) -> Layer:
+    """Read a layer's tar, front to back. Raises tarfile.TarError and OSError."""
+    collector = Collector(examiner)
+    for member in tar:
+        path = "/" + member.name.removeprefix("./").strip("/")
+        folder, _, name = path.rpartition("/")
+        if name == _OPAQUE:
+            collector.layer.opaque.add(folder)
+        elif name.startswith(_WHITEOUT):
+            collector.layer.gone.add(f"{folder}/{name.removeprefix(_WHITEOUT)}")
+        elif member.isreg():
+            content = tar.extractfile(member)
+            assert content is not None  # noqa: S101 (only of what is no file)
+            collector.file(path, member.size, content.read)
+        elif member.islnk():  # another name of a file that came before
+            _link(collector.layer, path, "/" + member.linkname.removeprefix("./").strip("/"))
+        elif not member.isdir():
+            collector.other(path)
+    return collector.finish()
+
+
+def stacked(layers: Iterable[Layer]) -> dict[str, tuple[str, str]]:
+    """Return the ELF files of an image: path → (digest, package). Layers come lowest first."""
+    live: dict[str, tuple[str, str]] = {}
+    for layer in layers:
+        live = {path: kept for path, kept in live.items() if not _hidden(path, layer)}
+        live |= {p: (digest, layer.packages.get(p, "")) for p, digest in layer.files.items()}
+    return live
+
+
+def _hidden(path: str, layer: Layer) -> bool:
+    """Whether a layer deletes a file, replaces it, or puts something else above it."""
+    if path in layer.gone or path in layer.others:
+        return True
+    above = path.rpartition("/")[0]
+    while above:
+        if above in layer.gone or above in layer.others or above in layer.opaque:
+            return True
+        above = above.rpartition("/")[0]
+    return "" in layer.opaque
+
+
+def _link(layer: Layer, path: str, target: str) -> None:
+    if target in layer.files:
+        layer.files[path] = layer.files[target]
+    else:
+        layer.others.add(path)
+
+
+def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
+    """Yield everything below a folder; what cannot be read is an error, not left out."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            yield entry
+            if entry.is_dir(follow_symlinks=False):
+                yield from _entries(entry.path)
+
+
+def _is_opaque(folder: str) -> bool:
+    for name in _OPAQUE_XATTRS:
+        try:
+            if os.getxattr(folder, name, follow_symlinks=False) == b"y":
+                return True
+        except OSError:
+            continue
+    return False

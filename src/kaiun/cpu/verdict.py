@@ -1,0 +1,139 @@
+"""Judge the facts of a file by a baseline: which instructions would crash, and is that a risk.
+
+The rule, in this order (tuned on 983 natural and 234 contaminated files, see
+docs/reference/cpu.md):
+    1  nothing above the baseline                                        → CLEAN
+    2  the file's name says that it is a variant for newer CPUs          → VARIANT
+    3  its own notes say so: compiled with -march=native, or for a level → RISK
+    4  nearly all vector code is AVX's (simd.Share)                      → RISK
+    5  it never asks the CPU what it can do                              → RISK
+    6  every such function is reached through a check only, or the
+       library is known to choose at run time                            → GUARDED, else REVIEW
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from kaiun.cpu.levels import ARM, LEVELS, Baseline, to_features
+
+if TYPE_CHECKING:
+    from kaiun.cpu.facts import Facts, Group
+
+CONTAMINATED = 0.85  # measured: contaminated files ≥ .993, natural ones ≤ .724
+FEWEST = 6  # functions with vectors, below which a share says nothing
+# Libraries that choose at run time in ways that the walk over the call graph does not follow:
+# tables in registers, function pointers in objects, generated code.
+_DISPATCHERS = re.compile(
+    r"(ld-linux|lib(c|m|mvec|stdc\+\+|xxhash|yuv|itm|crypto|ssl|gcrypt|gmp|nettle|hogweed|openblas\w*|blis|mkl\w*|fftw3\w*"
+    r"|zstd|isal|dav1d|x264|x265|vpx|aom|SvtAv1\w*|avcodec|avutil|avfilter|swscale|swresample"
+    r"|postproc|jpeg|turbojpeg|webp|sharpyuv|opencv_\w+|pixman-1|Qt\dGui|SDL2?|sodium|ffi|gnutls"
+    r"|rav1e|volk|jxl\w*|hwy|heif|pcre2?-\d+|tsan|asan|hwasan|pmem\w*|arrow|simdjson|node))\b"
+)
+# Files that are chosen by their place (glibc-hwcaps) or named after what they are compiled for.
+_VARIANT = re.compile(
+    r"(^|[_.+-])(x86[-_]64[-_]v[234]|haswell|skylake\w*|icelake\w*|znver\d|avx2?|avx512\w*"
+    r"|sse4[._]?[12]|ssse3|fma[34]?|hwaes|aesni)($|[_.+-])",
+    re.IGNORECASE,
+)
+_HWCAPS = re.compile(r"/glibc-hwcaps/|/(haswell|avx512_1)/[^/]+\.so")
+
+
+class Kind(StrEnum):
+    """From harmless to fatal."""
+
+    CLEAN = "clean"
+    VARIANT = "variant"
+    GUARDED = "guarded"
+    UNKNOWN = "not judged"
+    REVIEW = "review"
+    RISK = "risk"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a file is worth on a baseline; `features` are those above it, `functions` examples."""
+
+    kind: Kind
+    why: str = ""
+    features: frozenset[str] = frozenset()
+    functions: tuple[str, ...] = ()
+    count: int = 0  # functions above the baseline
+
+
+def judge(facts: Facts, path: str, baseline: Baseline) -> Verdict:
+    """Return the verdict on the file at `path`, whose name is part of the evidence."""
+    if facts.architecture != baseline.architecture or facts.architecture == ARM:
+        return _other(facts, baseline)
+    above = [group for group in facts.groups if group.features & ~baseline.mask]
+    lacking = _lacking(above, baseline)
+    noted = LEVELS.get(facts.needed, frozenset()) - baseline.features
+    if not above and not noted:
+        return Verdict(Kind.CLEAN)
+    if _is_variant(path):
+        return _verdict(Kind.VARIANT, "named after the CPUs that it is for", above, lacking)
+    if why := _risk(facts, baseline, noted=bool(noted)):
+        return _verdict(Kind.RISK, why, above, lacking | noted)
+    return _checked(facts, above, baseline)
+
+
+def _risk(facts: Facts, baseline: Baseline, *, noted: bool) -> str:
+    """Return why a file with instructions above the baseline would crash, "" if it need not."""
+    if noted:
+        return f"its linker noted that it needs {facts.needed}"
+    if facts.native:
+        return f"compiled with -march=native (on {facts.native})"
+    if contaminated(facts) and "avx" not in baseline.features:
+        share = f"{facts.vex} of {facts.vex + facts.sse} functions with vectors are AVX's"
+        return f"compiled as a whole for AVX: {share}"
+    return "" if facts.checks else "it never asks the CPU what it can do"
+
+
+def contaminated(facts: Facts) -> bool:
+    """Whether the VEX share is that of a file compiled for AVX throughout."""
+    total = facts.vex + facts.sse
+    return total >= FEWEST and facts.vex >= CONTAMINATED * total
+
+
+def _checked(facts: Facts, above: list[Group], baseline: Baseline) -> Verdict:
+    """Judge a file that asks the CPU: does it do so before each function above the baseline?"""
+    open_ = [group for group in above if not group.guarded]
+    how = "; ".join(facts.checks)
+    if not open_:
+        return _verdict(Kind.GUARDED, how, above, _lacking(above, baseline))
+    known = _DISPATCHERS.match(facts.soname)
+    if known and not contaminated(facts):
+        why = f"{known[1]} chooses at run time; {how}"
+        return _verdict(Kind.GUARDED, why, above, _lacking(above, baseline))
+    why = f"asks the CPU ({how}), but not seen to before each of these"
+    return _verdict(Kind.REVIEW, why, open_, _lacking(open_, baseline))
+
+
+def _other(facts: Facts, baseline: Baseline) -> Verdict:
+    if facts.problem:
+        return Verdict(Kind.UNKNOWN, f"cannot be read: {facts.problem}")
+    if facts.architecture == baseline.architecture:
+        return Verdict(Kind.UNKNOWN, "AArch64 is not decoded by this version")
+    return Verdict(Kind.UNKNOWN, f"a file for another CPU than {baseline.architecture}")
+
+
+def _is_variant(path: str) -> bool:
+    name = path.rpartition("/")[2]
+    return bool(_HWCAPS.search(path) or _VARIANT.search(name))
+
+
+def _verdict(kind: Kind, why: str, above: Iterable[Group], lacking: frozenset[str]) -> Verdict:
+    groups = sorted(above, key=lambda group: (group.guarded, -group.count))
+    names = tuple(name for group in groups for name in group.names)[:5]
+    return Verdict(kind, why, lacking, names, sum(group.count for group in groups))
+
+
+def _lacking(above: Iterable[Group], baseline: Baseline) -> frozenset[str]:
+    mask = 0
+    for group in above:
+        mask |= group.features
+    return frozenset(to_features(mask & ~baseline.mask))

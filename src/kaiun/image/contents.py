@@ -1,0 +1,206 @@
+"""The files of an image, for the CPU scanner: read from the engine here, or from a registry.
+
+A layer is known by its diff id, the digest of what it holds. Only layers that no scan has seen are
+read: where overlayfs keeps them on this machine, if that may be read (root); else by a stream of
+`docker save`; from a registry one blob after the other.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import subprocess
+import tarfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from kaiun.cpu import tree
+from kaiun.cpu.scan import files_of_layers
+from kaiun.errors import ImageError
+from kaiun.image import probe
+
+if TYPE_CHECKING:
+    from kaiun.cpu.examiner import Examiner
+    from kaiun.cpu.report import File
+    from kaiun.cpu.store import Store
+    from kaiun.image.client import Client
+    from kaiun.image.reference import Reference
+    from kaiun.image.registry import Registry
+
+Layers = Mapping[str, tree.Layer]
+_GZIP = b"\x1f\x8b"
+_BLOCK = 1 << 20
+
+
+def of_engine(client: Client, image: str, store: Store) -> list[File] | None:
+    """Return the files of an image that the engine has; None where it has none of that name.
+
+    Raises ImageError.
+    """
+    done = probe.call(client, "image", "inspect", "--", image)
+    if done.returncode:
+        return None
+    found = json.loads(done.stdout)[0]
+    diff_ids = found["RootFS"].get("Layers") or []
+
+    def read(missing: Sequence[str], examiner: Examiner) -> Layers:
+        folders = _folders(found, diff_ids)
+        if folders is None:
+            return _saved(client, found["Id"], missing, examiner)
+        return {each: tree.from_folder(folders[each], examiner, overlay=True) for each in missing}
+
+    return files_of_layers(store, diff_ids, read)
+
+
+def of_registry(registry: Registry, reference: Reference, store: Store) -> list[File]:
+    """Return the files of an image in a registry, by digest or tag. Raises ImageError."""
+    manifest = _manifest(registry, reference)
+    config = json.loads(registry.blob(reference, manifest["config"]["digest"]))
+    diff_ids = config["rootfs"]["diff_ids"]
+    blobs = dict(zip(diff_ids, manifest["layers"], strict=True))
+
+    def read(missing: Sequence[str], examiner: Examiner) -> Layers:
+        return {each: _blob(registry, reference, blobs[each], examiner) for each in missing}
+
+    return files_of_layers(store, diff_ids, read)
+
+
+def _folders(found: Mapping[str, Any], diff_ids: Sequence[str]) -> dict[str, Path] | None:
+    """Return where overlayfs keeps each layer; None unless all can be read here.
+
+    Source: Docker, storage drivers, overlay2: LowerDir has the topmost first.
+    """
+    driver = found.get("GraphDriver") or {}
+    data = driver.get("Data") or {}
+    if driver.get("Name") != "overlay2" or "UpperDir" not in data:
+        return None
+    lower = data.get("LowerDir", "").split(":") if data.get("LowerDir") else []
+    folders = [Path(name) for name in reversed([data["UpperDir"], *lower])]
+    readable = all(os.access(folder, os.R_OK | os.X_OK) for folder in folders)
+    if os.geteuid() != 0 or not readable or len(folders) != len(diff_ids):
+        return None
+    return dict(zip(diff_ids, folders, strict=True))
+
+
+def _saved(
+    client: Client, image: str, missing: Sequence[str], examiner: Examiner
+) -> dict[str, tree.Layer]:
+    """Read layers from `docker save`, which names them by what they hold only at its end.
+
+    So every layer is hashed on its way. Source: OCI image layout; before Docker 25, a folder for
+    each layer with layer.tar in it.
+    """
+    command = [client.program, "image", "save", image]
+    found: dict[str, tree.Layer] = {}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=client.environment()
+    ) as process:
+        assert process.stdout is not None  # noqa: S101 (it is a pipe)
+        with tarfile.open(fileobj=process.stdout, mode="r|") as outer:
+            for member in outer:
+                if member.isreg() and _may_be_layer(member.name, missing):
+                    content = cast("IO[bytes]", outer.extractfile(member))
+                    diff_id, layer = _hashed(content, examiner)
+                    if layer:
+                        found[diff_id] = layer
+        while process.stdout.read(_BLOCK):
+            pass
+    lost = [each for each in missing if each not in found]
+    if lost:
+        raise ImageError("docker save did not give all layers", where=image, detail=lost[:3])
+    return {each: found[each] for each in missing}
+
+
+def _may_be_layer(name: str, missing: Sequence[str]) -> bool:
+    """Whether a file of `docker save` can be a layer that is wanted."""
+    if name.startswith("blobs/sha256/"):  # uncompressed ones are named by their diff id
+        return True
+    return name.endswith("/layer.tar") and bool(missing)
+
+
+def _hashed(content: IO[bytes], examiner: Examiner) -> tuple[str, tree.Layer | None]:
+    """Read one layer, compressed or not; return its diff id, and None if it is no tar."""
+    head = content.read(2)
+    source: IO[bytes] = cast("IO[bytes]", _Joined(head, content))
+    if head == _GZIP:
+        source = cast("IO[bytes]", gzip.GzipFile(fileobj=source))
+    stream = _Hashing(source)
+    try:
+        with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|") as tar:
+            layer = tree.from_tar(tar, examiner)
+    except tarfile.ReadError:
+        return "", None  # the image's configuration or a manifest
+    while stream.read(_BLOCK):
+        pass
+    return "sha256:" + stream.digest.hexdigest(), layer
+
+
+class _Joined(io.RawIOBase):
+    """Bytes that were read already, and the rest."""
+
+    def __init__(self, head: bytes, rest: IO[bytes]) -> None:
+        self._head, self._rest = head, rest
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        if self._head:
+            head, self._head = self._head, b""
+            return head + (self._rest.read(size - len(head)) if size >= 0 else self._rest.read())
+        return self._rest.read(size)
+
+
+class _Hashing:
+    """Reads through, and hashes what was read."""
+
+    def __init__(self, source: IO[bytes]) -> None:
+        self._source = source
+        self.digest = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._source.read(size)
+        self.digest.update(data)
+        return data
+
+
+def _manifest(registry: Registry, reference: Reference) -> dict[str, Any]:
+    """Return the image's manifest; of an image for several platforms that of linux/amd64."""
+    name = reference.digest or reference.tag or "latest"
+    manifest = registry.manifest(reference, name)
+    if manifest and "manifests" in manifest:
+        digest = next((m["digest"] for m in manifest["manifests"] if _is_amd64(m)), "")
+        manifest = registry.manifest(reference, digest) if digest else None
+    if not manifest:
+        raise ImageError("neither the engine nor the registry has it", where=_shown(reference))
+    return manifest
+
+
+def _is_amd64(entry: Mapping[str, Any]) -> bool:
+    platform = entry.get("platform") or {}
+    return platform.get("os") == "linux" and platform.get("architecture") == "amd64"
+
+
+def _blob(
+    registry: Registry, reference: Reference, entry: Mapping[str, Any], examiner: Examiner
+) -> tree.Layer:
+    if "zstd" in entry["mediaType"]:
+        raise ImageError(
+            "layers compressed by zstd cannot be read from a registry by this version",
+            where=_shown(reference),
+            hint="docker pull it, and scan it by its name",
+        )
+    content = io.BytesIO(registry.blob(reference, entry["digest"]))
+    layer = _hashed(content, examiner)[1]
+    if layer is None:
+        raise ImageError("a layer is no tar", where=_shown(reference), detail=[entry["digest"]])
+    return layer
+
+
+def _shown(reference: Reference) -> str:
+    digest = f"@{reference.digest}" if reference.digest else ""
+    return f"{reference.name}{':' + reference.tag if reference.tag else ''}{digest}"

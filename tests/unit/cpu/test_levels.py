@@ -1,0 +1,76 @@
+"""Baselines: levels, families, machines."""
+
+from __future__ import annotations
+
+import pytest
+
+from kaiun.cpu import families, levels
+from kaiun.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("text", "level"),
+    [
+        ("x86-64", "x86-64"),
+        ("x86-64-v3", "x86-64-v3"),
+        ("fargate", "x86-64-v2"),
+        ("t2", "x86-64-v4"),  # the level at which all that it has is found: v2, and AVX
+        ("m4.large", "x86-64-v3"),
+        ("m6a.24xlarge", "x86-64-v3"),
+        ("m5", "x86-64-v4"),
+    ],
+)
+def test_baseline_has_what_its_level_has(text: str, level: str) -> None:
+    found = levels.parse(text)
+    below = [name for name, has in levels.LEVELS.items() if has <= found.features]
+    assert level in below or text == "t2"
+
+
+def test_t2_has_avx_without_avx2() -> None:
+    found = levels.parse("t2.micro").features
+    assert "avx" in found
+    assert "avx2" not in found
+    assert levels.level_of(found & levels.LEVELS["x86-64-v4"]) == "x86-64-v3"
+
+
+def test_graviton_is_another_architecture() -> None:
+    assert levels.parse("m7g.large").architecture == levels.ARM
+    assert "atomics" in levels.parse("graviton2").features
+    assert "atomics" not in levels.parse("a1").features
+
+
+@pytest.mark.parametrize("text", ["", "x86-64-v5", "x86_64-v2", "haswell", "m5/../x"])
+def test_unknown_baseline_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is no CPU baseline"):
+        levels.parse(text)
+
+
+def test_unlisted_family_is_taken_as_v2() -> None:
+    assert families.of_type("m99i.large").features == levels.LEVELS["x86-64-v2"]
+
+
+@pytest.mark.parametrize(
+    ("features", "family"),
+    [({"sse4_2"}, ""), ({"avx"}, "fargate"), ({"avx512f"}, "fargate")],
+)
+def test_first_family_that_would_crash(features: set[str], family: str) -> None:
+    assert families.first_crash(frozenset(features)) == family
+
+
+def test_a_family_is_listed_once() -> None:
+    names = [name for row in families.FAMILIES for name in row.names.split()]
+    assert len(names) == len(set(names))
+
+
+def test_features_of_families_are_known() -> None:
+    rows = (row for row in families.FAMILIES if row.architecture == levels.X86)
+    assert {name for row in rows for name in row.features} <= set(levels.FEATURES)
+
+
+def test_machine_tells_what_all_of_its_cores_have() -> None:
+    text = "processor: 0\nflags\t\t: fpu pni avx abm\n\nprocessor: 1\nflags\t\t: fpu pni avx\n"
+    assert levels.of_cpuinfo(text).features == {"fpu", "sse3", "avx"}
+
+
+def test_mask_and_features_are_one_another() -> None:
+    assert levels.to_features(levels.to_mask({"avx2", "sse3"})) == ("sse3", "avx2")
