@@ -11,7 +11,7 @@ import contextlib
 import logging
 from collections.abc import Sequence
 
-from kaiun.engine import wiring
+from kaiun.engine import traffic, wiring
 from kaiun.engine.agent import STOPPED_KEPT_S, Agent
 from kaiun.engine.balancer.base import Balancer
 from kaiun.engine.operations.making import Order
@@ -19,6 +19,7 @@ from kaiun.engine.operations.placing import launch
 from kaiun.engine.operations.protection import protected_until
 from kaiun.engine.operations.service_config import aliases
 from kaiun.engine.operations.tasks import stop
+from kaiun.engine.shifts import Shifts
 from kaiun.engine.store import Doc
 from kaiun.engine.targets import Targets
 from kaiun.engine.tasksets import is_told, order_of, show_task_set
@@ -27,11 +28,13 @@ from kaiun.engine.world import World
 from kaiun.scheduler import events, service, transition
 from kaiun.scheduler.model import (
     Action,
+    AskHook,
     ConfirmTask,
     Deployment,
     Emit,
     ServiceState,
     SettleTask,
+    ShiftTraffic,
     StartTasks,
     StopTask,
 )
@@ -46,7 +49,10 @@ _ROUNDS = 50
 class Core:
     """Owns the turns."""
 
-    def __init__(self, world: World, agent: Agent, targets: Targets, balancer: Balancer) -> None:
+    def __init__(
+        self, world: World, agent: Agent, targets: Targets, balancer: Balancer, shifts: Shifts
+    ) -> None:
+        self._shifts = shifts
         self._world = world
         self._agent = agent
         self._targets = targets
@@ -61,6 +67,7 @@ class Core:
     async def run(self) -> None:
         """Turn until cancelled."""
         world = self._world
+        self._shifts.resume()
         world.dirty_services |= {
             s["serviceArn"] for s in world.services.values() if s["status"] != "INACTIVE"
         } | set(world.task_sets)
@@ -98,6 +105,7 @@ class Core:
         finally:
             world.store.commit()
         self._agent.run_commands()
+        self._shifts.run_calls()
         self._wire()
         dues = [self._prune_at, *self._task_due.values(), *self._service_due.values()]
         return min([*dues, drains] if drains is not None else dues)
@@ -143,7 +151,7 @@ class Core:
     def _reconcile(self, arn: str) -> float | None:
         world = self._world
         now = world.now()
-        state = world.state(arn)
+        state = self._shifts.placed(arn, world.state(arn))
         tasks = [task_view(world, t) for t in world.tasks_of(arn)]
         actions = service.reconcile(state, tasks, now)
         if actions:
@@ -154,6 +162,7 @@ class Core:
             show_task_set(world, world.task_sets[arn])
         else:
             show_state(world, arn)
+            self._shifts.follow(arn, state)
         return _soonest(service.due(state, tasks, now), self._unprotected_at(arn, now))
 
     def _unprotected_at(self, arn: str, now: float) -> float | None:
@@ -183,6 +192,10 @@ class Core:
                     world.settle(world.tasks[task_id])
                 case Emit(text):
                     add_event(world, doc, text)
+                case ShiftTraffic():
+                    self._shifts.set_traffic(arn, state)
+                case AskHook(_, hook_id):
+                    self._shifts.ask(arn, state, hook_id)
                 case _:
                     pass
         return state
@@ -223,6 +236,7 @@ class Core:
         finally:
             self._targets.wired = version
             self._applying = None
+            self._shifts.wired()
             self._world.alarm()
 
     def _prune(self, now: float) -> None:
@@ -267,5 +281,5 @@ def _order(world: World, doc: Doc, deployment: Deployment) -> Order:
         aliases=aliases(members),
         constraints=doc["placementConstraints"],
         strategies=doc["placementStrategy"],
-        load_balancers=revision["loadBalancers"],
+        load_balancers=traffic.load_balancers(revision),
     )

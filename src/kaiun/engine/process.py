@@ -18,13 +18,16 @@ from kaiun.engine import clock as clocks
 from kaiun.engine import identity as identities
 from kaiun.engine import operations  # noqa: F401  (registers the handlers)
 from kaiun.engine.agent import Agent
+from kaiun.engine.alarms import AlarmReader, Alarms
 from kaiun.engine.core import Core
+from kaiun.engine.functions import Functions
 from kaiun.engine.logbook import Logbook
 from kaiun.engine.outfit import Outfit, Sides
 from kaiun.engine.proxy import Proxy
 from kaiun.engine.runtime.base import Observation
 from kaiun.engine.secrets import SecretReader
 from kaiun.engine.server import App
+from kaiun.engine.shifts import Shifts
 from kaiun.engine.store import Store
 from kaiun.engine.targets import Targets
 from kaiun.engine.tasklogs import TaskLogs
@@ -183,7 +186,11 @@ class _Process:
         await self._agent.remove_orphans()
 
     def _run_core(self) -> None:
-        core = Core(self._world, self._agent, self._targets, self._outfit.balancer)
+        alarms = Alarms(self._world, AlarmReader(self._identity, self._outfit.sides.locate))
+        functions = Functions(self._options.home)
+        self._shifts = Shifts(self._world, self._targets, functions, alarms)
+        balancer = self._outfit.balancer
+        core = Core(self._world, self._agent, self._targets, balancer, self._shifts)
         self._core_task = asyncio.create_task(core.run())
         self._core_task.add_done_callback(self._core_ended)
 
@@ -241,6 +248,7 @@ class _Process:
         if self._core_task is not None:
             self._core_task.cancel()
             await asyncio.gather(self._core_task, return_exceptions=True)
+            await self._shifts.close()
         self._core_task = None
 
     async def _finish(self) -> None:

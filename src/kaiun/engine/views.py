@@ -6,8 +6,10 @@ import uuid
 from collections import Counter
 
 from kaiun.engine.codec import decode
+from kaiun.engine.shift_view import by_revision, show_lifecycle, weight_members
 from kaiun.engine.store import Doc
 from kaiun.engine.world import World
+from kaiun.scheduler import shifting
 from kaiun.scheduler.model import (
     Breaker,
     Deployment,
@@ -147,21 +149,56 @@ def _show_service_deployments(
             doc["updatedAt"] = world.now()
             _note_times(world, doc, status, state)
         doc["deploymentCircuitBreaker"] = _breaker_face(state, listed.get(own), doc)
+        _show_alarms(doc)
+        show_lifecycle(service, state, doc)
         world.deployments.touch(arn)
     service["_"]["open"] = [
         a for a in service["_"]["open"] if "finishedAt" not in world.deployments[a]
     ]
-    primary = service["_"]["revisions"].get(state.primary.id)
     service["currentServiceRevisions"] = [
-        {
-            "arn": service["_"]["revisions"][d.id],
-            "requestedTaskCount": state.desired_count if d is state.primary else 0,
-            "runningTaskCount": running[d.id],
-            "pendingTaskCount": pending[d.id],
-        }
+        _revision(service, state, d, running, pending)
         for d in state.deployments
-        if primary and d.id in service["_"]["revisions"]
+        if d.id in service["_"]["revisions"]
     ]
+
+
+def _revision(
+    service: Doc,
+    state: ServiceState,
+    deployment: Deployment,
+    running: Counter[str],
+    pending: Counter[str],
+) -> Doc:
+    """Return a ServiceRevisionSummary."""
+    arn = service["_"]["revisions"][deployment.id]
+    shift = state.primary.shift
+    if shift is not None:
+        wanted = shifting.wanted(state, deployment.id)
+    else:
+        wanted = state.desired_count if deployment is state.primary else 0
+    rolls = service["deploymentConfiguration"]["strategy"] == "ROLLING"
+    weights = by_revision(service, shifting.shares(state))
+    return {
+        "arn": arn,
+        "requestedTaskCount": wanted,
+        "runningTaskCount": running[deployment.id],
+        "pendingTaskCount": pending[deployment.id],
+        **({} if rolls else weight_members(weights, arn)),
+    }
+
+
+def _show_alarms(doc: Doc) -> None:
+    """Show what the alarms of a service deployment have said."""
+    alarms = doc["deploymentConfiguration"].get("alarms", {})
+    if not alarms.get("enable"):
+        return
+    triggered = doc["_"].get("triggered", [])
+    watching = "MONITORING_COMPLETE" if "finishedAt" in doc else "MONITORING"
+    doc["alarms"] = {
+        "status": "TRIGGERED" if triggered else watching,
+        "alarmNames": alarms["alarmNames"],
+        "triggeredAlarmNames": triggered,
+    }
 
 
 def rollback_progress(doc: Doc, primary: Deployment) -> tuple[str, str]:

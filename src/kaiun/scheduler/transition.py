@@ -42,7 +42,7 @@ def deploy(service: ServiceState, deployment: Deployment, now: float) -> Service
     shift = None
     if deployment.procedure.strategy is not Strategy.ROLLING:
         shift = stages.forward(
-            deployment.procedure, deployment.id, _source_id(service), now, several=len(older) > 1
+            deployment.procedure, deployment.id, source_id(service), now, several=len(older) > 1
         )
     started = replace(
         deployment,
@@ -56,7 +56,7 @@ def deploy(service: ServiceState, deployment: Deployment, now: float) -> Service
     return replace(service, deployments=(started, *older), steady=False, blocked=False)
 
 
-def _source_id(service: ServiceState) -> str | None:
+def source_id(service: ServiceState) -> str | None:
     """Return the deployment that has the traffic: the last that was completed, else PRIMARY."""
     if service.last_completed is not None:
         return service.last_completed.id

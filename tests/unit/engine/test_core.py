@@ -9,11 +9,14 @@ import pytest
 
 from kaiun.engine import identity
 from kaiun.engine.agent import Agent
+from kaiun.engine.alarms import AlarmReader, Alarms
 from kaiun.engine.balancer.null import NullBalancer
 from kaiun.engine.core import Core
+from kaiun.engine.functions import Functions
 from kaiun.engine.logbook import Logbook
 from kaiun.engine.runtime.null import NullRuntime
 from kaiun.engine.secrets import SecretReader
+from kaiun.engine.shifts import Shifts
 from kaiun.engine.store import Doc, Store
 from kaiun.engine.targets import Targets
 from kaiun.engine.world import World
@@ -37,7 +40,9 @@ def test_loop_that_is_woken_as_it_is_cancelled_ends(tmp_path: Path, turns: int) 
     agent = Agent(world, NullRuntime(tmp_path), targets, SecretReader(who, _nowhere))
 
     async def body() -> None:
-        core = asyncio.create_task(Core(world, agent, targets, NullBalancer()).run())
+        alarms = Alarms(world, AlarmReader(who, _nowhere))
+        shifts = Shifts(world, targets, Functions(tmp_path), alarms)
+        core = asyncio.create_task(Core(world, agent, targets, NullBalancer(), shifts).run())
         for _ in range(10):
             await asyncio.sleep(0)
         world.alarm()

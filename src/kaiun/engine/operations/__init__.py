@@ -6,6 +6,7 @@ Importing this package registers every handler.
 from kaiun.engine.operations import (
     clusters,
     elb_tags,
+    hooks,
     instances,
     listeners,
     load_balancers,
@@ -28,6 +29,7 @@ from kaiun.engine.operations import (
 __all__ = [
     "clusters",
     "elb_tags",
+    "hooks",
     "instances",
     "listeners",
     "load_balancers",

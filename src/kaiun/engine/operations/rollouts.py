@@ -5,25 +5,27 @@ from __future__ import annotations
 import secrets
 import string
 
+from kaiun.engine import traffic
 from kaiun.engine.dispatch import Params, operation
 from kaiun.engine.operations.common import cluster_arn, name_of, page, shown
 from kaiun.engine.operations.service_config import has_health_check, launch_members
+from kaiun.engine.operations.strategies import procedure_of
 from kaiun.engine.protocol.errors import ApiError, client_error
 from kaiun.engine.store import Doc
 from kaiun.engine.views import add_event, show_state
 from kaiun.engine.world import World
 from kaiun.scheduler import breaker, events, transition
-from kaiun.scheduler.model import Deployment, Emit
+from kaiun.scheduler.model import Deployment, Emit, ServiceState
 
 _ALPHABET = string.ascii_letters + string.digits
 KEPT = 40  # service deployments of a service; older ones are forgotten
 
 
-def begin(world: World, service: Doc) -> Deployment:
+def begin(world: World, service: Doc, state: ServiceState) -> Deployment:
     """Return a new deployment of the service as it is now configured, with its documents."""
     number = "".join(secrets.choice(string.digits[1:]) for _ in range(19))
     deployment_id = f"ecs-svc/{number}"
-    revision = _make_revision(world, service, number)
+    revision = _make_revision(world, service, number, traffic.resolve(world, service, state))
     _make_deployment(world, service, deployment_id, revision)
     own = service["_"]
     own["deployments"][deployment_id] = _members(own["last"])
@@ -35,6 +37,7 @@ def begin(world: World, service: Doc) -> Deployment:
         task_definition=service["taskDefinition"],
         has_load_balancer=bool(service["loadBalancers"]),
         has_health_check=has_health_check(definition),
+        procedure=procedure_of(service["deploymentConfiguration"]),
     )
 
 
@@ -43,7 +46,7 @@ def _members(last: Params) -> Doc:
     return {**launch_members(last), **{n: last[n] for n in names if n in last}}
 
 
-def _make_revision(world: World, service: Doc, number: str) -> str:
+def _make_revision(world: World, service: Doc, number: str, resolved: list[Doc]) -> str:
     path = service["serviceArn"].partition(":service/")[2]
     arn = world.arn(f"service-revision/{path}/{number}")
     definition = world.task_definitions[service["taskDefinition"]]
@@ -60,6 +63,7 @@ def _make_revision(world: World, service: Doc, number: str) -> str:
         ],
         "guardDutyEnabled": False,
         "createdAt": world.now(),
+        **({"resolvedConfiguration": {"loadBalancers": resolved}} if resolved else {}),
         **_members(service["_"]["last"]),
     }
     return arn
@@ -147,12 +151,17 @@ def describe_service_revisions(world: World, params: Params) -> Params:
     return {"serviceRevisions": found, "failures": failures}
 
 
+def find_deployment(world: World, arn: str) -> Doc:
+    """Return a service deployment. Raises ServiceDeploymentNotFoundException."""
+    if (doc := world.deployments.get(arn)) is None:
+        raise ApiError("ServiceDeploymentNotFoundException", "Service deployment not found.")
+    return doc
+
+
 @operation("ecs", "StopServiceDeployment")
 def stop_service_deployment(world: World, params: Params) -> Params:
     arn = params["serviceDeploymentArn"]
-    doc = world.deployments.get(arn)
-    if doc is None:
-        raise ApiError("ServiceDeploymentNotFoundException", "Service deployment not found.")
+    doc = find_deployment(world, arn)
     state = world.state(doc["serviceArn"])
     if doc["status"] != "IN_PROGRESS" or state.primary.id != doc["_"]["deployment"]:
         raise ApiError(
@@ -161,12 +170,17 @@ def stop_service_deployment(world: World, params: Params) -> Params:
     roll_back = params.get("stopType", "ROLLBACK") == "ROLLBACK"
     if roll_back and state.last_completed is None:
         raise client_error("There is no completed service deployment to roll back to.")
-    now = world.now()
-    actions = breaker.fail(state, events.USER, roll_back=roll_back)
+    fail(world, doc["serviceArn"], events.USER, roll_back=roll_back)
+    return {"serviceDeploymentArn": arn}
+
+
+def fail(world: World, service_arn: str, cause: events.Cause, *, roll_back: bool) -> None:
+    """End the rollout of a service's PRIMARY as failed, and have the scheduler see to the rest."""
+    state = world.state(service_arn)
+    actions = breaker.fail(state, cause, roll_back=roll_back)
     for action in actions:
         if isinstance(action, Emit):
-            add_event(world, world.services[doc["serviceArn"]], action.text)
-    world.put_state(doc["serviceArn"], transition.apply(state, actions, now))
-    show_state(world, doc["serviceArn"])
-    world.wake_service(doc["serviceArn"])
-    return {"serviceDeploymentArn": arn}
+            add_event(world, world.services[service_arn], action.text)
+    world.put_state(service_arn, transition.apply(state, actions, world.now()))
+    show_state(world, service_arn)
+    world.wake_service(service_arn)

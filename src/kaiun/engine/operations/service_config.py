@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from kaiun.engine.dispatch import Params
 from kaiun.engine.operations.providers import check_strategy, is_fargate
 from kaiun.engine.protocol.errors import ApiError, invalid_parameter
@@ -40,12 +38,6 @@ def check_balancers(world: World, params: Params) -> None:
 
 
 def _check_configuration(configuration: Doc) -> None:
-    strategy = configuration.get("strategy", "ROLLING")
-    if strategy != "ROLLING":
-        raise ApiError(
-            "UnsupportedFeatureException",
-            f"Deployment strategy {strategy} is not supported by this local ECS.",
-        )
     low = configuration.get("minimumHealthyPercent", 0)
     high = configuration.get("maximumPercent", 200)
     if low < 0 or high < 0:
@@ -66,6 +58,7 @@ def _check_balancer(world: World, balancer: Doc) -> None:
         raise invalid_parameter("Classic load balancers are not supported: give a targetGroupArn.")
     if "containerName" not in balancer or "containerPort" not in balancer:
         raise invalid_parameter("containerName and containerPort are required in a load balancer.")
+    _check_advanced(world, balancer.get("advancedConfiguration", {}))
     group = world.target_groups.get(arn)
     if group is not None and not group["LoadBalancerArns"]:
         raise invalid_parameter(
@@ -75,6 +68,18 @@ def _check_balancer(world: World, balancer: Doc) -> None:
         raise invalid_parameter(
             f"Unable to assume role and validate the specified targetGroupArn {arn}."
         )
+
+
+def _check_advanced(world: World, advanced: Doc) -> None:
+    group = advanced.get("alternateTargetGroupArn")
+    if group is not None and group not in world.target_groups:
+        raise invalid_parameter(
+            f"Unable to assume role and validate the specified targetGroupArn {group}."
+        )
+    for name in ("productionListenerRule", "testListenerRule"):
+        rule = advanced.get(name)
+        if rule is not None and rule not in world.rules:
+            raise invalid_parameter(f"The {name} {rule} does not exist.")
 
 
 def with_default_capacity(world: World, cluster: str, params: Params) -> Params:
@@ -136,18 +141,6 @@ def _check_port(definition: Doc, balancer: Doc) -> None:
 def has_health_check(definition: Doc) -> bool:
     """Return whether an essential container has an ECS healthCheck."""
     return any(c["essential"] and "healthCheck" in c for c in definition["containerDefinitions"])
-
-
-def deployment_configuration(given: Doc, *, daemon: bool = False, before: Doc | None = None) -> Doc:
-    """Return a deploymentConfiguration as ECS gives it back."""
-    defaults: dict[str, Any] = {
-        "deploymentCircuitBreaker": {"enable": False, "rollback": False},
-        "maximumPercent": 100 if daemon else 200,
-        "minimumHealthyPercent": 0 if daemon else 100,
-        "strategy": "ROLLING",
-        "bakeTimeInMinutes": 0,
-    }
-    return {**defaults, **(before or {}), **given}
 
 
 def launch_members(params: Params) -> Doc:

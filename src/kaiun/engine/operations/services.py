@@ -6,8 +6,9 @@ import json
 import re
 from dataclasses import replace
 
+from kaiun.engine import traffic
 from kaiun.engine.dispatch import Params, operation
-from kaiun.engine.operations import external, service_config
+from kaiun.engine.operations import external, service_config, strategies
 from kaiun.engine.operations.common import (
     check_tags,
     cluster_arn,
@@ -54,6 +55,7 @@ def create_service(world: World, params: Params) -> Params:
         return {"service": again}
     tags = check_tags(params.get("tags", []))
     service = _new(world, cluster, arn, request)
+    _check_strategy(service, request)
     service["taskDefinition"] = definition["taskDefinitionArn"]
     service |= service_config.launch_members(request)
     service["_"]["request"] = params
@@ -105,7 +107,7 @@ def _new(world: World, cluster: str, arn: str, params: Params) -> Doc:
         "desiredCount": 0 if daemon else params.get("desiredCount", 0),
         "runningCount": 0,
         "pendingCount": 0,
-        "deploymentConfiguration": service_config.deployment_configuration(
+        "deploymentConfiguration": strategies.filled(
             params.get("deploymentConfiguration", {}), daemon=daemon
         ),
         "deployments": [],
@@ -147,8 +149,10 @@ def _configured(state: ServiceState, service: Doc) -> ServiceState:
 
 def _start(world: World, service: Doc, state: ServiceState) -> None:
     arn = service["serviceArn"]
-    deployment = begin(world, service)
-    world.put_state(arn, transition.deploy(state, deployment, world.now()))
+    deployment = begin(world, service, state)
+    state = transition.deploy(state, deployment, world.now())
+    world.put_state(arn, state)
+    traffic.shift(world, service, state)
     show_state(world, arn)
     world.wake_service(arn)
 
@@ -170,9 +174,27 @@ def update_service(world: World, params: Params) -> Params:
         definition = find_active(world, request["taskDefinition"])
         service_config.check_network(definition, {**service["_"]["last"], **request})
         request["taskDefinition"] = definition["taskDefinitionArn"]
+    _check_strategy(service, request)
     _apply(world, service, request)
     resize_daemons(world, cluster)
     return {"service": _view(world, service, tags=False)}
+
+
+def _configuration_after(service: Doc, request: Params) -> Doc:
+    return strategies.filled(
+        request.get("deploymentConfiguration", {}),
+        daemon=service["schedulingStrategy"] == "DAEMON",
+        before=service["deploymentConfiguration"],
+    )
+
+
+def _check_strategy(service: Doc, request: Params) -> None:
+    """Raise where the service, once updated, could not be deployed by its strategy."""
+    strategies.check_strategy(
+        _configuration_after(service, request),
+        {**service["_"]["last"], **request},
+        daemon=service["schedulingStrategy"] == "DAEMON",
+    )
 
 
 _DEPLOYING = (
@@ -205,11 +227,7 @@ def _apply(world: World, service: Doc, request: Params) -> None:
         if name in request:
             service[name] = request[name]
     if "deploymentConfiguration" in request:
-        service["deploymentConfiguration"] = service_config.deployment_configuration(
-            request["deploymentConfiguration"],
-            daemon=service["schedulingStrategy"] == "DAEMON",
-            before=service["deploymentConfiguration"],
-        )
+        service["deploymentConfiguration"] = _configuration_after(service, request)
     kept = {n: v for n, v in request.items() if n in (*_DEPLOYING, *_PLAIN)}
     service["_"]["last"] = {**last, **kept}
     state = _configured(world.state(arn), service)
