@@ -2,32 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
+from support.awscli import aws
 from support.engine import Engine, container, null, register
-
-from kaiun.local.home import read_env
-
-AWS = Path(sys.executable).with_name("aws")
-
-
-def aws(engine: Engine, *words: str) -> Any:
-    """Run one command; return what it printed."""
-    done = subprocess.run(
-        [str(AWS), *words],
-        env={**os.environ, **read_env(engine.home).variables(), "AWS_PAGER": ""},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout) if done.stdout.strip() else None
 
 
 def test_clusters_services_waiters_and_tasks(
