@@ -11,7 +11,7 @@ from kaiun.image import stop as stops
 from kaiun.image.plain import PlainProgress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from kaiun.image.client import Client
@@ -37,7 +37,7 @@ class Recipe:
     target: str = ""
     args: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     no_cache: bool = False
-    shown: Mapping[str, str] = field(default_factory=dict)  # text in the Dockerfile → to be shown
+    read: Callable[[str], str] = str  # a line of the build's output → what is shown of it
 
 
 def build(client: Client, recipe: Recipe, *, progress: Progress, stop: Stop) -> None:
@@ -49,7 +49,7 @@ def build(client: Client, recipe: Recipe, *, progress: Progress, stop: Stop) -> 
     environment = client.environment() | _secret_args(recipe)
     with stops.child(_command(client, recipe), environment, stop) as process:
         for line in stops.lines(process):
-            if event := plain.feed(_as_written(line, recipe.shown)):
+            if event := plain.feed(recipe.read(line)):
                 progress(event)
     if process.returncode:
         raise _failure(recipe, plain)
@@ -81,13 +81,6 @@ def _arg_options(recipe: Recipe) -> Iterator[str]:
 
 def _secret_args(recipe: Recipe) -> dict[str, str]:
     return {name: value for name, value in recipe.args if not _CLIENT_READS.fullmatch(name)}
-
-
-def _as_written(line: str, shown: Mapping[str, str]) -> str:
-    """Return a line of the build with the user's own words in place of kaiun's."""
-    for ours, theirs in shown.items():
-        line = line.replace(ours, theirs)
-    return line
 
 
 def _failure(recipe: Recipe, plain: PlainProgress) -> ImageError:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kaiun.image import adaptation, caches, layer, leftovers, lock, probe, record, reference
+from kaiun.cpu import levels, shim
+from kaiun.image import caches, layer, leftovers, lock, probe, record, reference
 from kaiun.image import client as clients
+from kaiun.image.adaptation import Adapting, adapted
 from kaiun.image.build import Recipe, build
 from kaiun.image.credentials import anonymous, docker_config, first_of
 from kaiun.image.events import BuildEvent, silent
@@ -87,11 +89,6 @@ class _Job:
     @property
     def image(self) -> str:
         return self.target.path.rpartition("/")[2]
-
-    @property
-    def adapting(self) -> adaptation.Adapting:
-        home, no_cache = self.workshop.home, self.workshop.no_cache
-        return adaptation.Adapting(home, self.wanted.app, self.image, no_cache, self.tell)
 
     def tell(self, event: BuildEvent) -> None:
         self.workshop.progress(replace(event, image=self.image))
@@ -178,8 +175,8 @@ def _publish(client: Client, dockerfile: str, job: _Job) -> str:
         job.tell(BuildEvent("note", "output", line=warning))
     with job.supply.unpacked(stop) as directory:
         recipe = _recipe(job, directory, dockerfile)
-        with adaptation.adapted(recipe, job.adapting) as adapted:
-            _build(client, adapted, job)
+        with adapted(recipe, _adapting(client, job)) as ours:
+            _build(client, ours, job)
     credentials = job.workshop.injected(job.target.registry)
     return push(
         client, job.target, job.registry, credentials=credentials, progress=job.tell, stop=stop
@@ -200,6 +197,13 @@ def _build(client: Client, recipe: Recipe, job: _Job) -> None:
         layer.add(plain, recipe, layering)
     finally:
         probe.untag(client, plain)
+
+
+def _adapting(client: Client, job: _Job) -> Adapting:
+    workshop, wanted = job.workshop, job.wanted
+    target = shim.target(levels.parse(wanted.cpu)) if wanted.cpu else ""
+    home, no_cache = workshop.home, workshop.no_cache
+    return Adapting(home, wanted.app, job.image, target, no_cache, client, job.tell, workshop.stop)
 
 
 def _recipe(job: _Job, directory: Path, dockerfile: str) -> Recipe:

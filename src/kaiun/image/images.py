@@ -31,6 +31,7 @@ def app_source(config: Config) -> Source:
         image.target or "",
         tuple(image.args.items()),
         host=image.host or "",
+        cpu=image.cpu or "",
         layer=config.file,
     )
 
@@ -106,4 +107,5 @@ def _wanted(config: Config, name: str, image: Build | str | None) -> Source | st
         tuple(image.args.items()),
         by_tree=True,
         host=config.image.host or "",
+        cpu=config.image.cpu or "",
     )

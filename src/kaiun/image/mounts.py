@@ -50,6 +50,13 @@ def parse(own: str) -> tuple[str, str, int] | None:
     return (found["image"], found["cache"], int(found["generation"])) if found else None
 
 
+def read(written: Mapping[str, str], line: str) -> str:
+    """Return a line of the build with the ids that the user wrote in place of kaiun's."""
+    for own, theirs in written.items():
+        line = line.replace(own, theirs)
+    return line
+
+
 def folder(home: Path, app: str) -> Path:
     """Return where an app's caches are kept and noted down."""
     return home / "caches" / app

@@ -35,6 +35,7 @@ class Source:
     args: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # may hold secrets
     by_tree: bool = False
     host: str = ""
+    cpu: str = ""  # the baseline of CPUs that compilers build for, "" for none
     layer: str = ""  # the name of kaiun.yml where kaiun's layer is added, else ""
 
 
@@ -102,7 +103,8 @@ def _inside(prefix: str, context: str) -> str:
 
 def _variant(source: Source) -> str:
     """Return "" or a suffix for what changes the image though the directory does not."""
-    if (source.dockerfile, source.target, source.args) == ("Dockerfile", "", ()):
+    chosen = (source.dockerfile, source.target, source.args, source.cpu)
+    if chosen == ("Dockerfile", "", (), ""):
         return ""
-    recipe = json.dumps([source.dockerfile, source.target, sorted(source.args)])
-    return "-" + hashlib.sha256(recipe.encode()).hexdigest()[:12]
+    recipe = [source.dockerfile, source.target, sorted(source.args), *filter(None, [source.cpu])]
+    return "-" + hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]

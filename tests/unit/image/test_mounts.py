@@ -11,8 +11,10 @@ import pytest
 from kaiun.image import caches, mounts
 from kaiun.image.adaptation import Adapting, adapted
 from kaiun.image.build import Recipe
+from kaiun.image.client import Client
 from kaiun.image.dockerfile import edit, parse
 from kaiun.image.events import BuildEvent
+from kaiun.image.stop import Stop
 
 BUNDLE = "FROM a\nRUN --mount=type=cache,id=kaiun-bundle,target=/b \\\n    bundle install\n"
 
@@ -55,15 +57,18 @@ class App:
     @contextmanager
     def build(self, *no_cache: str) -> Iterator[Recipe]:
         recipe = Recipe("shop:1", self.context, "Web", {})
-        adapting = Adapting(self.home, "app", "shop", frozenset(no_cache), self.events.append)
+        nothing = Client("/bin/false", "20.10", buildx=False)
+        adapting = Adapting(
+            self.home, "app", "shop", "", frozenset(no_cache), nothing, self.events.append, Stop()
+        )
         with adapted(recipe, adapting) as found:
             yield found
 
     def generation(self, *no_cache: str) -> int:
         with self.build(*no_cache) as recipe:
-            (own,) = [own for own, theirs in recipe.shown.items() if theirs == "kaiun-bundle"]
-            assert f"id={own}," in Path(recipe.dockerfile).read_text()
-            found = mounts.parse(own)
+            text = Path(recipe.dockerfile).read_text()
+            assert recipe.read(text) == BUNDLE
+            found = mounts.parse(text.partition("id=")[2].partition(",")[0])
             assert found
             return found[2]
 

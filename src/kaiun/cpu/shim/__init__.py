@@ -1,0 +1,106 @@
+"""The compiler shim: in the steps of a build, `native` becomes the baseline.
+
+It is a handful of POSIX sh scripts, mounted at FOLDER while a RUN runs; nothing of them, nor of
+what they make (in /dev/shm), is in the image. Four ways lead through it:
+  PATH                  links to `compiler` under the name of each compiler found there
+  LIBRARY_PATH          where GCC finds a file `specs`, by whatever path it is called
+  CCC_OVERRIDE_OPTIONS  clang's, the same way
+  RUSTC_WRAPPER         rustc as cargo calls it
+Go has no `native`: GOAMD64 is v1 unless somebody writes a level, which is left alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from kaiun.cpu.levels import ARM, LEVELS
+
+if TYPE_CHECKING:
+    from kaiun.cpu.levels import Baseline
+
+FOLDER = "/dev/kaiun"  # in the tmpfs of every RUN, so that not even a mount point stays behind
+PROGRAMS = ("clang", "compiler", "exec", "links", "on")
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What stands for `native` at one baseline."""
+
+    march: str  # words that compilers know which are older than the name of the level
+    march_one: str  # one word, where there is room for no more: -Wp,…, clang's override
+    mtune: str
+    mcpu: str
+    rust: str  # rustc's target-cpu
+
+
+_V2 = "-march=x86-64 -mcx16 -msahf -mpopcnt -msse3 -mssse3 -msse4.1 -msse4.2"
+_V3 = f"{_V2} -mavx -mavx2 -mbmi -mbmi2 -mf16c -mfma -mlzcnt -mmovbe -mxsave"
+_V4 = f"{_V3} -mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512vl"
+_X86 = {"x86-64": "-march=x86-64", "x86-64-v2": _V2, "x86-64-v3": _V3, "x86-64-v4": _V4}
+# A feature that tells an ARM processor from older ones, its name, and its architecture for -march.
+_ARM = (
+    ("sve2", "neoverse-v2", "armv9-a"),
+    ("sve", "neoverse-v1", "armv8.4-a+sve+bf16+i8mm"),
+    ("atomics", "neoverse-n1", "armv8.2-a+fp16+rcpc+dotprod"),
+    ("", "cortex-a72", "armv8-a+crc"),
+)
+TARGETS = (*_X86, *(name for _, name, _ in _ARM))
+
+
+def target(baseline: Baseline) -> str:
+    """Return the newest of TARGETS that runs on a baseline: m5 → "x86-64-v4".
+
+    Families of EC2 have more than their level; compilers are not told, for the level is what all
+    of them know by name.
+    """
+    if baseline.architecture == ARM:
+        return next(name for feature, name, _ in _ARM if {feature} <= baseline.features | {""})
+    return next(name for name in reversed(_X86) if LEVELS[name] <= baseline.features)
+
+
+def flags(name: str) -> Flags:
+    """Return what stands for `native` at one of TARGETS. KeyError for another.
+
+    Source: GCC manual, "x86 Options" (-mcpu is there a synonym of -mtune), "AArch64 Options".
+    """
+    if name in _X86:
+        return Flags(_X86[name], f"-march={name}", "-mtune=generic", "-mtune=generic", name)
+    march = {arm: f"-march={architecture}" for _, arm, architecture in _ARM}[name]
+    return Flags(march, march, f"-mtune={name}", f"-mcpu={name}", name)
+
+
+def files(name: str) -> dict[str, str]:
+    """Return what FOLDER holds for one of TARGETS, by path. Those of PROGRAMS are executable."""
+    wanted = flags(name)
+    programs = {
+        program: resources.files(__name__).joinpath(f"{program}.sh").read_text("utf-8")
+        for program in PROGRAMS
+    }
+    level_file = _assignments(wanted) + f"cc1_cpu='{cc1_cpu(wanted)}'\n"
+    return {**programs, "level": level_file}
+
+
+def digest(content: Mapping[str, str]) -> str:
+    """Return 16 hexadecimal digits for the whole of it."""
+    whole = hashlib.sha256()
+    for name, text in sorted(content.items()):
+        whole.update(f"{name}\0{len(text)}\0{text}".encode())
+    return whole.hexdigest()[:16]
+
+
+def _assignments(wanted: Flags) -> str:
+    return "".join(f"{name}='{getattr(wanted, name)}'\n" for name in Flags.__slots__)
+
+
+def cc1_cpu(wanted: Flags) -> str:
+    """Return GCC's spec of that name with the baseline in place of %:local_cpu_detect.
+
+    Source: GCC, gcc/config/i386/i386.h, CC1_CPU_SPEC; the manual, "Spec Files".
+    """
+    march = f"%{{march=native:%>march=native {wanted.march}}}"
+    mtune = f"%{{mtune=native:%>mtune=native {wanted.mtune}}}"
+    return f"{march} {mtune}"
