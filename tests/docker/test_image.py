@@ -5,7 +5,6 @@ No image is pulled: the images hold this machine's own shell and the libraries i
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -20,6 +19,7 @@ from typing import Any
 
 import pytest
 from support.images import Bench, docker, registry_process
+from support.processes import running
 
 from kaiun.config import load
 from kaiun.errors import ImageError
@@ -196,17 +196,6 @@ app, repository, root, home = sys.argv[1:]
 workshop = Workshop(lambda event: print(event.line, flush=True), home=Path(home))
 ensure_all(load(Path(root) / "kaiun.yml"), resolve(Path(root)), workshop)
 """
-
-
-def running(word: str) -> list[str]:
-    """Return the command lines on this machine that hold `word`, ours excepted."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            if word in line and path.parent.name != str(os.getpid()):
-                found.append(line)
-    return found
 
 
 @pytest.mark.parametrize("program", [BUILD_ONE, BUILD_ALL])

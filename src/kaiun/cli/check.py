@@ -87,7 +87,7 @@ def _deploy(checks: Checks, config: Config, aws: Aws, revision: Revision) -> Non
     def planned(images: Mapping[str, Built | None]) -> Plan:
         return Ship(aws, config, lambda _: None).compare(revision, images)[0]
 
-    workshop = Workshop(injected=credentials(aws))
+    workshop = Workshop(injected=credentials(lambda: aws))
     images = checks.check("registry", lambda: find_all(config, revision, workshop), _images)
     if images is not None:
         checks.check("plan", lambda: planned(images), _steps)

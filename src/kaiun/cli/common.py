@@ -98,13 +98,16 @@ def verb(function: Callable[Concatenate[Setup, P], R]) -> Callable[..., R]:
     return wrapped
 
 
-def credentials(aws: Aws) -> CredentialSource:
-    """Return who logs in at a registry: ECR through AWS, else nobody (docker's own follows)."""
+def credentials(connected: Callable[[], Aws]) -> CredentialSource:
+    """Return who logs in at a registry: ECR through AWS, else nobody (docker's own follows).
+
+    AWS is connected to when a registry wants to know: most builds never need it.
+    """
     from base64 import b64encode
 
     from kaiun.image import ecr
 
     def token(_region: str) -> str:
-        return b64encode(":".join(aws.ecr.credentials()).encode()).decode()
+        return b64encode(":".join(connected().ecr.credentials()).encode()).decode()
 
     return ecr(token)

@@ -39,7 +39,7 @@ def command(setup: Setup, rev: str, no_cache: frozenset[str]) -> None:
     console.say(f"{config.app} → {config.environment}: {revision.short} {revision.subject}")
 
     def images() -> Mapping[str, Built]:
-        workshop = Workshop(Building(console), credentials(aws), no_cache=no_cache)
+        workshop = Workshop(Building(console), credentials(lambda: aws), no_cache=no_cache)
         return ensure_all(config, revision, workshop)
 
     with Rolling(console) as rolling:

@@ -18,7 +18,7 @@ def command(setup: Setup, rev: str) -> None:
 
     revision = setup.revision(rev)
     config, aws = setup.load(revision.sha)
-    images = find_all(config, revision, Workshop(injected=credentials(aws)))
+    images = find_all(config, revision, Workshop(injected=credentials(lambda: aws)))
     todo, release, _live = Ship(aws, config, lambda _: None).compare(revision, images)
     for name in sorted({b for b, built in images.items() if built is None}):
         setup.console.faint(f"the image of {name} is not built yet")

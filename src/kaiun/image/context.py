@@ -18,12 +18,15 @@ from kaiun.image import git
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import IO
 
     from kaiun.image.source import Place
     from kaiun.image.stop import Stop
 
 # The user's own settings must not change modes or line ends, hence the image.
 _SAME_EVERYWHERE = ("-c", "tar.umask=0022", "-c", "core.autocrlf=false", "-c", "core.eol=lf")
+EXTRACT = ("tar", "-x", "-p", "--no-same-owner", "-C")
+_CHUNK = 1 << 18  # bytes
 
 
 @contextmanager
@@ -35,6 +38,26 @@ def unpacked(place: Place, stop: Stop) -> Iterator[Path]:
         context.chmod(0o755)  # whatever the umask: COPY may carry it into the image
         _unpack(place, context, stop)
         yield context
+
+
+def archived(place: Place, stop: Stop) -> Iterator[bytes]:
+    """Yield the context as a tar archive, in pieces: what `unpacked` would unpack.
+
+    Raises ImageError with git's own words, Interrupted.
+    """
+    with tempfile.TemporaryFile() as said, _archive(place, said) as archive:
+        assert archive.stdout  # noqa: S101 (asked for by _archive)
+        try:
+            with stop.calling(archive.kill):
+                while data := archive.stdout.read(_CHUNK):
+                    yield data
+                archive.wait()
+        finally:
+            archive.kill()
+        stop.check()
+        if archive.returncode:
+            said.seek(0)
+            raise git.failure(place.top, said.read())
 
 
 def warnings(place: Place) -> tuple[str, ...]:
@@ -51,18 +74,9 @@ def warnings(place: Place) -> tuple[str, ...]:
 def _unpack(place: Place, into: Path, stop: Stop) -> None:
     """Run `git archive | tar -x`; both end when a stop is requested or this is interrupted."""
     with (
+        _archive(place, subprocess.PIPE) as archive,
         subprocess.Popen(
-            ["git", *_SAME_EVERYWHERE, "archive", "--format=tar", place.treeish],
-            cwd=place.top,
-            env=git.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        ) as archive,
-        subprocess.Popen(
-            ["tar", "-x", "-p", "--no-same-owner", "-C", str(into)],
-            stdin=archive.stdout,
-            stderr=subprocess.PIPE,
+            [*EXTRACT, str(into)], stdin=archive.stdout, stderr=subprocess.PIPE
         ) as tar,
     ):
         assert archive.stdout  # noqa: S101 (asked for above)
@@ -85,6 +99,17 @@ def _unpack(place: Place, into: Path, stop: Stop) -> None:
             hint="is there enough space? TMPDIR names another place",
             detail=git.text(tar_said).splitlines()[-5:],
         )
+
+
+def _archive(place: Place, errors: IO[bytes] | int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        ["git", *_SAME_EVERYWHERE, "archive", "--format=tar", place.treeish],
+        cwd=place.top,
+        env=git.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+    )
 
 
 def _submodules(place: Place) -> list[str]:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
-from kaiun.image.ensure import Built, ensure, find
-from kaiun.image.pin import pin
+from kaiun.image.site import chosen
 from kaiun.image.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from kaiun.config.schema import Build, Config
-    from kaiun.image.ensure import Workshop
+    from kaiun.image.ensure import Built, Workshop
     from kaiun.image.revision import Revision
+    from kaiun.image.site import Site
 
 _AT_ONCE = 4
 
@@ -30,7 +30,6 @@ def app_source(config: Config) -> Source:
         image.dockerfile,
         image.target or "",
         tuple(image.args.items()),
-        host=image.host or "",
         cpu=image.cpu or "",
         layer=config.file,
     )
@@ -51,27 +50,30 @@ def ensure_all(config: Config, revision: Revision, workshop: Workshop) -> dict[s
     Raises the first ImageError, after the other builds were ended; Ctrl-C ends them all too.
     """
 
-    def make(source: Source) -> Built:
-        return ensure(source, revision, workshop)
+    def make(site: Site, source: Source) -> Built:
+        return site.ensure(source, revision)
 
     return {name: built for name, built in _all(config, workshop, make).items() if built}
 
 
 def find_all(config: Config, revision: Revision, workshop: Workshop) -> dict[str, Built | None]:
     """Return the image of each process and task, None where a deploy would have to build it."""
-    return _all(config, workshop, lambda source: find(source, revision, workshop))
+    return _all(config, workshop, lambda site, source: site.find(source, revision))
 
 
 def _all(
-    config: Config, workshop: Workshop, make: Callable[[Source], Built | None]
+    config: Config, workshop: Workshop, make: Callable[[Site, Source], Built | None]
 ) -> dict[str, Built | None]:
     by_name = wanted(config)
     images = dict.fromkeys(by_name.values())  # each once, in order
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="image") as pool:
+    with (
+        chosen(config.image.host, workshop) as site,
+        ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="image") as pool,
+    ):
         futures: dict[Source | str, Future[Built | None]] = {
-            image: pool.submit(make, image)
+            image: pool.submit(make, site, image)
             if isinstance(image, Source)
-            else pool.submit(pin, image, workshop, local=config.is_local)
+            else pool.submit(site.pin, image, local=config.is_local)
             for image in images
         }
         _settle(futures.values(), workshop)
@@ -106,6 +108,5 @@ def _wanted(config: Config, name: str, image: Build | str | None) -> Source | st
         image.target or "",
         tuple(image.args.items()),
         by_tree=True,
-        host=config.image.host or "",
         cpu=config.image.cpu or "",
     )

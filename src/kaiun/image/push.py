@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from kaiun.errors import ImageError
 from kaiun.image import credentials as known
+from kaiun.image import folders
 from kaiun.image import stop as stops
 from kaiun.image.events import BuildEvent
 
@@ -100,13 +101,15 @@ def _existing(registry: Registry, reference: Reference, refusal: ImageError) -> 
 def _environment(
     client: Client, reference: Reference, credentials: Credentials | None
 ) -> Iterator[dict[str, str]]:
-    """Yield docker's environment; extra credentials live in a private file that is removed."""
+    """Yield docker's environment; extra credentials live in a private file that is removed.
+
+    It is in memory where the system has a place for that, which Linux has.
+    """
     if credentials is None:
         yield client.environment()
         return
     own = known.config_directory()
-    with tempfile.TemporaryDirectory(prefix="kaiun-docker-") as name:
-        directory = Path(name)
+    with folders.held(folders.in_memory() or Path(tempfile.gettempdir(), "kaiun")) as directory:
         config = known.read_config(own)
         kept = {key: config[key] for key in ("currentContext", "HttpHeaders") if key in config}
         auth = credentials.basic().removeprefix("Basic ")
@@ -116,7 +119,7 @@ def _environment(
         path.write_text(text)
         if (own / "contexts").is_dir():
             (directory / "contexts").symlink_to((own / "contexts").absolute())
-        yield client.environment() | {"DOCKER_CONFIG": name}
+        yield client.environment() | {"DOCKER_CONFIG": str(directory)}
 
 
 def _hint(reference: Reference, said: str) -> str:

@@ -34,7 +34,6 @@ class Source:
     target: str = ""
     args: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # may hold secrets
     by_tree: bool = False
-    host: str = ""
     cpu: str = ""  # the baseline of CPUs that compilers build for, "" for none
     layer: str = ""  # the name of kaiun.yml where kaiun's layer is added, else ""
 

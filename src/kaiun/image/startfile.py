@@ -9,14 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
-from pydantic import JsonValue
-
 if TYPE_CHECKING:
+    from pydantic import JsonValue
+
     from kaiun.config.schema import Config, Process
     from kaiun.config.start import Fetch, Part, Secret, Start, Template
 
+    Json = dict[str, JsonValue]
+
 FORMAT = 1
-Json = dict[str, JsonValue]
 KEY_VARIABLES = {
     "yaml_vault": ("YAML_VAULT_PASSPHRASE", "YAML_VAULT_SIGN_PASSPHRASE"),
     "rails": ("RAILS_MASTER_KEY",),

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from kaiun.config.loader import every
-from kaiun.errors import ImageError
 from kaiun.image import context, git, source
 from kaiun.image import revision as revisions
 from kaiun.image.events import BuildEvent
@@ -75,12 +73,6 @@ def from_git(wanted: Source, revision: Revision) -> FromGit:
 
     Raises ImageError when the context is not a directory of the commit.
     """
-    if wanted.host:
-        raise ImageError(
-            f"image.host {wanted.host!r}: a build host is not supported by this version yet",
-            where="kaiun.yml",
-            hint="remove `image.host`: kaiun then builds on the Docker Engine here",
-        )
     return FromGit(wanted, source.locate(wanted, revision))
 
 
@@ -92,6 +84,8 @@ def start_of(wanted: Source, place: Place, tell: Tell) -> dict[str, Config]:
     text, note = text_of(wanted, place)
     if note:
         tell(BuildEvent("note", "output", line=note))
+    from kaiun.config.loader import every
+
     return every(wanted.root / wanted.layer, text)
 
 

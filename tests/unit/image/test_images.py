@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,14 +87,6 @@ def test_missing_images_are_told_without_building(
     assert [name for name, each in images.items() if each is None] == [
         *("web", "worker", "postgres", "migrate")
     ]
-
-
-def test_build_host_is_refused_with_its_place(
-    config: Config, repository: Repository, workshop: Workshop
-) -> None:
-    source = replace(app_source(config), host="ssh://builder@build.example.com")
-    with pytest.raises(ImageError, match=r"ssh://builder@build\.example\.com.*not supported"):
-        ensure(source, resolve(repository.path), workshop)
 
 
 def test_failing_image_ends_the_others(

@@ -1,0 +1,64 @@
+"""What a worker can be asked to do: each takes a job and its request, and returns the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kaiun.image.ensure import Workshop, ensure_supplied, find_supplied
+from kaiun.image.host.delivery import Delivered
+from kaiun.image.messages import Json, made
+from kaiun.image.pin import pin
+from kaiun.image.revision import Revision
+from kaiun.image.source import Source
+
+if TYPE_CHECKING:
+    from kaiun.image.ensure import Built
+    from kaiun.image.host.job import Job
+
+
+def ensure(job: Job, request: Json) -> Json:
+    """Build the image unless the registry has it."""
+    wanted, supply = _wanted(job, request)
+    return asdict(ensure_supplied(wanted, _revision(request), supply, _workshop(job, request)))
+
+
+def find(job: Job, request: Json) -> Json | None:
+    """Look for the image in the registry."""
+    wanted, supply = _wanted(job, request)
+    found = find_supplied(wanted, _revision(request), supply, _workshop(job, request))
+    return _given(found)
+
+
+def fixed(job: Job, request: Json) -> Json | None:
+    """Pin an image that is given by name."""
+    return _given(pin(request["text"], _workshop(job, request), local=request["local"]))
+
+
+def _wanted(job: Job, request: Json) -> tuple[Source, Delivered]:
+    given = request["source"]
+    args = tuple((name, value) for name, value in given["args"])
+    wanted = made(Source, given | {"root": Path(), "args": args})
+    return wanted, Delivered(job, request["tag"], wanted.layer)
+
+
+def _revision(request: Json) -> Revision:
+    return made(Revision, request["revision"])
+
+
+def _workshop(job: Job, request: Json) -> Workshop:
+    no_cache = frozenset(request.get("no_cache", ()))
+    return Workshop(job.tell, job.credentials, job.home, job.stop, no_cache=no_cache)
+
+
+def _given(built: Built | None) -> Json | None:
+    return asdict(built) if built else None
+
+
+DOINGS: Mapping[str, Callable[[Job, Json], Json | None]] = {
+    "ensure": ensure,
+    "find": find,
+    "pin": fixed,
+}

@@ -1,0 +1,60 @@
+"""Where images are built, and from where registries are asked: here, or on a build host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from kaiun.image.ensure import ensure, find
+from kaiun.image.pin import pin
+
+if TYPE_CHECKING:
+    from kaiun.image.ensure import Built, Workshop
+    from kaiun.image.revision import Revision
+    from kaiun.image.source import Source
+
+
+class Site(Protocol):
+    """Each question may be asked from several threads. All raise ImageError, Interrupted."""
+
+    def ensure(self, wanted: Source, revision: Revision) -> Built:
+        """Return the image; build and push it unless the registry has it."""
+
+    def find(self, wanted: Source, revision: Revision) -> Built | None:
+        """Return the image if the registry has it."""
+
+    def pin(self, text: str, *, local: bool) -> Built:
+        """Return the reference with the digest that its tag means today."""
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """This machine: its Docker Engine, its network."""
+
+    workshop: Workshop
+
+    def ensure(self, wanted: Source, revision: Revision) -> Built:
+        return ensure(wanted, revision, self.workshop)
+
+    def find(self, wanted: Source, revision: Revision) -> Built | None:
+        return find(wanted, revision, self.workshop)
+
+    def pin(self, text: str, *, local: bool) -> Built:
+        return pin(text, self.workshop, local=local)
+
+
+@contextmanager
+def chosen(url: str | None, workshop: Workshop) -> Iterator[Site]:
+    """Yield the build host at `url`, whose connection ends with the block; without one, Here."""
+    if not url:
+        yield Here(workshop)
+        return
+    from kaiun.image.host.site import BuildHost
+
+    host = BuildHost(url, workshop)
+    try:
+        yield host
+    finally:
+        host.close()

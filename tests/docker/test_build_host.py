@@ -1,0 +1,336 @@
+"""A build host over a real SSH: developers without Docker, a registry on the host."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from support.build_host import BuildHost, Developer, build_host
+from support.images import DOCKERFILE, docker, registry_process, system
+from support.processes import pids, running
+from support.repository import Repository
+
+from kaiun.image import Registry
+from kaiun.image.record import failure_in
+from kaiun.image.reference import parse
+
+pytestmark = pytest.mark.docker
+
+# htpasswd's line for ann with "open sesame" (bcrypt, cost 4)
+HTPASSWD = "ann:$2b$04$o1jxcDrzxIWI7JdhJVWRG.UZ0YxFp8.52iR/vqGrWahO1FoH0iPy.\n"
+PASSWORD = "open sesame"
+
+
+@dataclass
+class Team:
+    """An app, its origin, the developers' clones, the build host."""
+
+    host: BuildHost
+    app: str
+    repository: str
+    origin: Repository
+    root: Path
+
+    def developer(self, name: str, **variables: str) -> Developer:
+        clone = self.root / name
+        self.origin.git("clone", "--quiet", str(self.origin.path), str(clone))
+        return Developer(self.host, clone, variables)
+
+    def slow(self, seconds: float) -> str:
+        """Commit a build with a step that takes that long; return the step's sleep."""
+        marker = f"sleep {seconds + uuid.uuid4().int % 10**6 / 1e7:.7f}"
+        step = f"RUN echo {self.app} ready-$((1 + 1)); {marker}\n"
+        self.origin.commit({"Dockerfile": f"FROM scratch\nCOPY system/ /\n{step}"})
+        return marker
+
+    def digest(self, tag: str) -> str | None:
+        return Registry().digest(parse(f"{self.repository}:{tag}"))
+
+    def leftovers(self, marker: str = "\0") -> list[str]:
+        """Return what is on the host though nothing runs: processes, folders, locks, images."""
+        home = self.host.home
+        files = [str(path) for path in (home / "locks").iterdir()]
+        files += [str(p) for p in (home / "builds").iterdir() if not failure_in(p)]
+        files += [str(p) for p in (home / "work").glob("*/*")]
+        images = docker("image", "ls", "--format={{.Repository}}:{{.Tag}}").split()
+        ours = [each for each in images if each.startswith(f"kaiun-plain:{self.home_key()}")]
+        return [*files, *ours, *running(marker), *running(f"/{self.app}:")]
+
+    def home_key(self) -> str:
+        from kaiun.image.leftovers import plain_name
+
+        return plain_name(self.host.home, "").partition(":")[2].partition("-")[0]
+
+
+def eventually(look: Callable[[], object], timeout_s: float = 30) -> None:
+    """Wait until `look` returns nothing."""
+    deadline = time.monotonic() + timeout_s
+    while found := look():
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BuildHost]:
+    root = tmp_path_factory.mktemp("build-host")
+    with build_host(root, DOCKER_CONFIG=str(root / "docker-settings")) as found:
+        yield found
+
+
+@pytest.fixture
+def team(tmp_path: Path, host: BuildHost, registry: str) -> Iterator[Team]:
+    yield from a_team(tmp_path, host, registry)
+
+
+def a_team(root: Path, host: BuildHost, registry: str) -> Iterator[Team]:
+    app = f"t-{uuid.uuid4().hex[:12]}"
+    origin = Repository(root / "origin")
+    config = (
+        f"app: {app}\nimage: {{repository: {registry}/{app}, host: '{host.url}'}}\n"
+        "processes: {web: {command: /bin/sh}}\n"
+    )
+    files = {**system(), "Dockerfile": DOCKERFILE, "unique": app, "kaiun.yml": config}
+    origin.commit(files)
+    yield Team(host, app, f"{registry}/{app}", origin, root)
+    images = docker("image", "ls", "--all", "--quiet", f"--filter=label=kaiun.app={app}").split()
+    if images:
+        docker("image", "rm", "--force", *sorted(set(images)))
+
+
+def test_a_developer_without_docker_gets_the_image_of_a_commit(team: Team) -> None:
+    ann = team.developer("ann")
+    built = ann.kaiun("build", "--json")
+    assert built.process.returncode == 0, built.err
+    found = json.loads(built.out)["web"]
+    sha = team.origin.git("rev-parse", "HEAD")
+    assert found["built"]
+    assert found["digest"] == team.digest(sha)
+    assert f"{team.app}: [ 3/3] COPY . /app/" in built.err
+    listed = docker("run", "--rm", "--network=none", found["reference"])
+    assert {"unique", "kaiun.yml"} <= set(listed.split())
+    again = ann.kaiun("build")
+    assert "there already" in again.out
+    assert again.err == ""
+    eventually(team.leftovers)
+
+
+def test_two_developers_at_the_same_second_build_once(team: Team) -> None:
+    team.slow(2)
+    ann, bob = team.developer("ann"), team.developer("bob")
+    runs = [ann.start("build", "--json"), bob.start("build", "--json")]
+    assert [run.ends() for run in runs] == [0, 0]
+    results = [json.loads(run.out)["web"] for run in runs]
+    assert sorted(each["built"] for each in results) == [False, True]
+    assert results[0]["digest"] == results[1]["digest"]
+    waited = next(r for r, each in zip(runs, results, strict=True) if not each["built"])
+    assert "another build of this image is running" in waited.err
+    assert f"{team.app}:   {team.app} ready-2" in waited.err
+    eventually(team.leftovers)
+
+
+def test_different_commits_are_built_side_by_side(team: Team) -> None:
+    marker = team.slow(600)
+    ann = team.developer("ann").start("build")
+    ann.says("ready-2")
+    team.origin.commit({"Dockerfile": DOCKERFILE})
+    bob = team.developer("bob").kaiun("build")
+    assert bob.process.returncode == 0, bob.err
+    assert ann.process.poll() is None
+    ann.process.send_signal(signal.SIGINT)
+    assert ann.ends() == 130
+    eventually(lambda: team.leftovers(marker))
+
+
+def test_ctrl_c_ends_everything_on_the_host(team: Team) -> None:
+    marker = team.slow(600)
+    ann = team.developer("ann").start("build")
+    ann.says("ready-2")
+    assert running(marker)
+    ann.process.send_signal(signal.SIGINT)
+    assert ann.ends(20) == 130
+    assert team.leftovers(marker) == []
+    assert team.digest(team.origin.git("rev-parse", "HEAD")) is None
+
+
+@pytest.mark.parametrize("victim", ["ssh", "sshd", "worker", "kaiun"])
+def test_a_build_whose_connection_dies_leaves_nothing_and_the_next_succeeds(
+    team: Team, victim: str
+) -> None:
+    marker = team.slow(5)
+    developer = team.developer("ann")
+    ann = developer.start("build")
+    ann.says("ready-2")
+    (ssh,) = children(ann.process.pid)
+    (worker,) = workers(team.host)
+    victims = {"ssh": ssh, "sshd": parent(worker), "worker": worker, "kaiun": ann.process.pid}
+    os.kill(victims[victim], signal.SIGKILL)
+    if victim == "kaiun":
+        ann.ends()
+    else:
+        assert ann.ends() == 2
+        assert "the connection to the build host was lost" in ann.err
+        assert "Traceback" not in ann.err
+    eventually(lambda: running(marker))
+    if victim != "worker":  # what a killed worker left is swept by the next
+        eventually(lambda: team.leftovers(marker))
+    again = developer.kaiun("build")
+    assert again.process.returncode == 0, again.err
+    assert "built in" in again.out
+    eventually(lambda: team.leftovers(marker))
+
+
+def test_who_waits_takes_over_from_a_build_whose_connection_died(team: Team) -> None:
+    marker = team.slow(5)
+    ann, bob = team.developer("ann").start("build"), team.developer("bob")
+    ann.says("ready-2")
+    waiting = bob.start("build", "--json")
+    waiting.says("ready-2")
+    ann.process.kill()
+    ann.ends()
+    assert waiting.ends() == 0, waiting.err
+    assert json.loads(waiting.out)["web"]["built"]
+    eventually(lambda: team.leftovers(marker))
+
+
+def test_who_waits_hears_why_the_build_failed(team: Team) -> None:
+    step = f"RUN echo {team.app} ready-$((1 + 1)); sleep 2; echo NameError >&2; exit 7\n"
+    team.origin.commit({"Dockerfile": f"FROM scratch\nCOPY system/ /\n{step}"})
+    ann, bob = team.developer("ann").start("build"), team.developer("bob")
+    ann.says("ready-2")
+    waiting = bob.start("build")
+    assert (ann.ends(), waiting.ends()) == (2, 2)
+    for run in (ann, waiting):
+        assert "the build failed at [2/2] RUN echo" in run.err
+        assert "exit code: 7" in run.err
+    assert waiting.err.count("NameError") >= 1
+
+
+def test_a_dockerfile_that_is_not_committed_is_told_as_it_is_here(team: Team) -> None:
+    team.origin.git("rm", "--quiet", "Dockerfile")
+    team.origin.commit()
+    ann = team.developer("ann").kaiun("build")
+    assert ann.process.returncode == 2
+    assert "the commit has no Dockerfile" in ann.err
+    eventually(team.leftovers)
+
+
+@pytest.mark.parametrize("whose", ["host", "developer"])
+def test_a_password_is_the_hosts_own_or_passed_for_one_build(
+    tmp_path: Path, host: BuildHost, whose: str
+) -> None:
+    (tmp_path / "htpasswd").write_text(HTPASSWD)
+    extra = f"auth: {{htpasswd: {{realm: r, path: {tmp_path}/htpasswd}}}}\n"
+    basic = base64.b64encode(f"ann:{PASSWORD}".encode()).decode()
+    with registry_process(tmp_path, extra) as registry:
+        for team in a_team(tmp_path, host, registry):
+            team.slow(0.5)
+            settings = {
+                "host": host.root / "docker-settings",
+                "developer": tmp_path / "own-settings",
+            }
+            config = json.dumps({"auths": {registry: {"auth": basic}}})
+            ann = team.developer("ann", DOCKER_CONFIG=str(settings["developer"]))
+            refused = ann.kaiun("build")
+            assert refused.process.returncode == 2
+            assert f"docker login {registry}" in refused.err
+            settings[whose].mkdir(exist_ok=True)
+            (settings[whose] / "config.json").write_text(config)
+            with looking_for(basic, [host.home, tmp_path / "data"]) as seen:
+                built = ann.kaiun("build")
+            (settings[whose] / "config.json").unlink()
+            assert built.process.returncode == 0, built.err
+            assert seen == set()
+            memory = [Path(f"/dev/shm/kaiun-{os.getuid()}"), Path(f"/run/user/{os.getuid()}/kaiun")]
+            assert not [path for folder in memory for path in folder.glob("*/config.json")]
+
+
+@contextlib.contextmanager
+def looking_for(secret: str, folders: list[Path]) -> Iterator[set[str]]:
+    """Watch every command line of this machine and every small file below the folders."""
+    over, seen = threading.Event(), set[str]()
+
+    def look() -> None:
+        while not over.wait(0.02):
+            seen.update(line for text in (secret, PASSWORD) for line in running(text))
+            for path in (each for folder in folders for each in folder.rglob("*")):
+                with contextlib.suppress(OSError):
+                    small = path.is_file() and path.stat().st_size < 100_000
+                    if small and "venvs" not in path.parts and secret.encode() in path.read_bytes():
+                        seen.add(str(path))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_a_host_that_is_not_prepared_says_what_to_do(team: Team) -> None:
+    venvs = team.host.home / "venvs"
+    (name,) = venvs.iterdir()
+    name.rename(team.host.home / "aside")
+    try:
+        ann = team.developer("ann").kaiun("build")
+    finally:
+        (team.host.home / "aside").rename(name)
+    assert ann.process.returncode == 2
+    assert "not prepared for this version of kaiun" in ann.err
+    assert "kaiun build --setup" in ann.err
+
+
+def test_a_host_whose_key_is_unknown_is_not_trusted(team: Team) -> None:
+    known = team.host.root / "known"
+    before = known.read_text()
+    known.write_text("")
+    try:
+        ann = team.developer("ann").kaiun("build")
+    finally:
+        known.write_text(before)
+    assert ann.process.returncode == 2
+    assert "the build host cannot be reached" in ann.err
+    assert "look at its key once: ssh builder.test" in ann.err
+
+
+def test_a_talkative_shell_does_not_disturb(team: Team) -> None:
+    team.host.write_sshd_config('ForceCommand echo welcome; sh -c "$SSH_ORIGINAL_COMMAND"\n')
+    team.host.reload()
+    try:
+        ann = team.developer("ann").kaiun("build")
+    finally:
+        team.host.write_sshd_config()
+        team.host.reload()
+    assert ann.process.returncode == 0, ann.err
+
+
+def children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(word) for word in text.split()]
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def workers(host: BuildHost) -> list[int]:
+    """Return the processes that work on the host: by their home."""
+    home = f"KAIUN_HOME={host.home}\0".encode()
+    found = []
+    for pid in pids("exec(i.read(int(i.readline())))"):
+        with contextlib.suppress(OSError):
+            process = Path(f"/proc/{pid}")
+            python = "python" in (process / "exe").readlink().name
+            if python and home in (process / "environ").read_bytes():
+                found.append(pid)
+    return found
