@@ -50,14 +50,17 @@ class Machine:
 
 
 @contextmanager
-def machine(**settings: str) -> Iterator[Machine]:
-    """Start a local ECS with real containers on free ports; `settings` are its environment."""
+def machine(*options: str, **settings: str) -> Iterator[Machine]:
+    """Start a local ECS with real containers on free ports.
+
+    `options` are further ones of `kaiun local up`, `settings` its environment.
+    """
     with tempfile.TemporaryDirectory(prefix="kaiun-bench-") as folder:
         root = Path(folder)
         base = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "KAIUN_"))}
         bare = Machine(root, {**base, **settings, "KAIUN_HOME": str(root / "home")})
         ports = ("--port", "0", "--registry-port", "0", "--fluent-port", "0")
-        bare.kaiun("local", "up", *ports)
+        bare.kaiun("local", "up", *ports, *options)
         try:
             lines = bare.kaiun("local", "env").splitlines()
             pairs = (line.removeprefix("export ").partition("=") for line in lines if "=" in line)
