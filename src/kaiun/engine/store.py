@@ -19,8 +19,9 @@ Doc = dict[str, Any]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS document (
-  kind TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (kind, key)
-) WITHOUT ROWID;
+  id INTEGER PRIMARY KEY, kind TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL,
+  UNIQUE (kind, key)
+);
 CREATE TABLE IF NOT EXISTS log_event (
   id INTEGER PRIMARY KEY, log_group TEXT NOT NULL, log_stream TEXT NOT NULL,
   timestamp INTEGER NOT NULL, ingestion_time INTEGER NOT NULL, message TEXT NOT NULL
@@ -30,14 +31,30 @@ CREATE INDEX IF NOT EXISTS log_event_of_stream
 """
 
 
+_PUT = """
+INSERT INTO document (kind, key, body) VALUES (?, ?, ?)
+ON CONFLICT (kind, key) DO UPDATE SET body = excluded.body
+"""
+_OF_BEFORE = """
+ALTER TABLE document RENAME TO unordered;
+{schema}
+INSERT INTO document (kind, key, body) SELECT kind, key, body FROM unordered;
+DROP TABLE unordered;
+"""
+
+
 class Table:
-    """The documents of one kind, by key. After changing one in place, `touch` its key."""
+    """The documents of one kind, by key, in the order in which they were made.
+
+    They keep it through restarts. After changing one in place, `touch` its key.
+    """
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.rendered: dict[str, bytes] = {}  # JSON of what was shown last, until touched
         self._docs: dict[str, Doc] = {}
-        self._dirty: set[str] = set()
+        self._dirty: dict[str, None] = {}  # a set that keeps its order
+        self._deleted: set[str] = set()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._docs)
@@ -52,12 +69,15 @@ class Table:
         return self._docs[key]
 
     def __setitem__(self, key: str, doc: Doc) -> None:
+        if key not in self._docs:
+            self._dirty.pop(key, None)
         self._docs[key] = doc
         self.touch(key)
 
     def __delitem__(self, key: str) -> None:
         del self._docs[key]
         self.touch(key)
+        self._deleted.add(key)
 
     def get(self, key: str) -> Doc | None:
         return self._docs.get(key)
@@ -66,17 +86,22 @@ class Table:
         return list(self._docs.values())
 
     def touch(self, key: str) -> None:
-        self._dirty.add(key)
+        self._dirty[key] = None
         self.rendered.pop(key, None)
 
     def load(self, key: str, doc: Doc) -> None:
         self._docs[key] = doc
 
-    def take_changes(self) -> list[tuple[str, Doc | None]]:
-        """Return (key, document or None for deleted) of all that changed since the last call."""
-        changes = [(key, self._docs.get(key)) for key in self._dirty]
-        self._dirty.clear()
-        return changes
+    def take_changes(self) -> tuple[list[str], list[tuple[str, Doc]]]:
+        """Return what was deleted, and then what was set or touched, since the last call."""
+        deleted, self._deleted = list(self._deleted), set()
+        dirty, self._dirty = self._dirty, {}
+        return deleted, [(key, self._docs[key]) for key in dirty if key in self._docs]
+
+    def take_back(self, deleted: list[str], changed: list[tuple[str, Doc]]) -> None:
+        """Have the next `take_changes` return these too: they could not be written."""
+        self._deleted.update(deleted)
+        self._dirty = {**dict.fromkeys(key for key, _ in changed), **self._dirty}
 
 
 class Store:
@@ -87,8 +112,10 @@ class Store:
         self.db.execute("PRAGMA journal_mode=WAL")
         self.db.execute("PRAGMA synchronous=NORMAL")
         self.db.executescript(_SCHEMA)
+        if "id" not in [row[1] for row in self.db.execute("PRAGMA table_info(document)")]:
+            self.db.executescript(_OF_BEFORE.format(schema=_SCHEMA))
         self._tables: dict[str, Table] = {}
-        for kind, key, body in self.db.execute("SELECT kind, key, body FROM document"):
+        for kind, key, body in self.db.execute("SELECT kind, key, body FROM document ORDER BY id"):
             self.table(kind).load(key, json.loads(body))
 
     def table(self, kind: str) -> Table:
@@ -98,21 +125,27 @@ class Store:
 
     def commit(self) -> None:
         """Write what changed, in one transaction."""
-        changes = [(t.kind, *c) for t in self._tables.values() for c in t.take_changes()]
-        if not changes:
+        changes = [(table, *table.take_changes()) for table in self._tables.values()]
+        if not any(deleted or changed for _, deleted, changed in changes):
             return
-        kept = [(k, key, _dump(doc)) for k, key, doc in changes if doc is not None]
-        gone = [(k, key) for k, key, doc in changes if doc is None]
+        try:
+            gone = [(t.kind, key) for t, deleted, _ in changes for key in deleted]
+            kept = [(t.kind, key, _dump(doc)) for t, _, changed in changes for key, doc in changed]
+            self._write(gone, kept)
+        except BaseException:
+            for table, deleted, changed in changes:
+                table.take_back(deleted, changed)
+            raise
+
+    def _write(self, gone: list[tuple[str, str]], kept: list[tuple[str, str, str]]) -> None:
         self.db.execute("BEGIN")
         try:
-            self.db.executemany("INSERT OR REPLACE INTO document VALUES (?, ?, ?)", kept)
             self.db.executemany("DELETE FROM document WHERE kind = ? AND key = ?", gone)
-            self.db.execute("COMMIT")
+            self.db.executemany(_PUT, kept)
         except BaseException:
             self.db.execute("ROLLBACK")
-            for kind, key, _doc in changes:
-                self._tables[kind].touch(key)  # the next commit tries again
             raise
+        self.db.execute("COMMIT")
 
     def clear(self, *, keep: tuple[str, ...] = ()) -> None:
         """Forget every document but those of the kinds in `keep`."""

@@ -1,0 +1,458 @@
+"""Random calls against an engine and a simple model of what ECS promises, for hypothesis.
+
+The model knows what was asked for: which services with how many tasks of which definition, which
+one-off tasks and how they end, which instances. Each call is checked by what the model expects,
+errors too; `settle` waits until the engine has made everything true and compares.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from botocore.exceptions import ClientError
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from support.engine import Engine, container, null, until
+
+_numbers = itertools.count(1)
+BEHAVIOURS: dict[str, dict[str, object]] = {
+    "steady": {},
+    "slow": {"start_ms": 2000, "stop_ms": 1000},  # of the engine's clock
+    "checked": {"health_ms": 1000},
+    "exits 0": {"exit": 0},
+    "exits 7": {"exit": 7, "run_ms": 500},
+    "crashes": {"oom": 1, "run_ms": 0},
+}
+ENDS = {"exits 0": 0, "exits 7": 7, "crashes": 137}
+SERVING = ("steady", "slow", "checked")
+SERVICES = st.sampled_from([f"s{number}" for number in range(4)])
+PICK = st.integers(0, 1000)
+BREAKER = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
+
+
+@dataclass
+class Service:
+    """What was asked of a service. `definition` is the ARN that it is to end up with."""
+
+    definition: str
+    desired: int
+    daemon: bool = False
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class External:
+    """A service of task sets: their scales in percent."""
+
+    desired: int
+    scales: dict[str, int] = field(default_factory=dict)
+
+
+@contextmanager
+def refused(*codes: str) -> Iterator[None]:
+    """Expect one of these error codes."""
+    try:
+        yield
+    except ClientError as error:
+        assert error.response["Error"]["Code"] in codes, error
+    else:
+        raise AssertionError(f"not refused with {codes}")
+
+
+class Fleet(RuleBasedStateMachine):
+    """One cluster of a shared engine; subclass it with `engine` set."""
+
+    engine: ClassVar[Engine]
+    steps: ClassVar[int] = 0
+
+    @initialize()
+    def begin(self) -> None:
+        self.cluster = f"model-{next(_numbers)}"
+        self.ecs = self.engine.client("ecs")
+        self.definitions: dict[str, str] = {}  # ARN → behaviour, those that are ACTIVE
+        self.retired: list[str] = []
+        self.services: dict[str, Service] = {}
+        self.external: External | None = None
+        self.tasks: dict[str, int | None] = {}  # one-off: exit code that it ends with
+        self.protected: set[str] = set()
+        self.instances: dict[str, str] = {}  # declared ones → ACTIVE | DRAINING
+        self.killed = False
+        self.ecs.create_cluster(clusterName=self.cluster)
+        for behaviour in ("steady", "exits 7"):
+            self.register(behaviour)
+
+    def _definition(self, pick: int, behaviours: tuple[str, ...] = SERVING) -> str:
+        fitting = [arn for arn, own in self.definitions.items() if own in behaviours]
+        return fitting[pick % len(fitting)]
+
+    @rule(behaviour=st.sampled_from(sorted(BEHAVIOURS)))
+    def register(self, behaviour: str) -> None:
+        own = container(dockerLabels=null(**BEHAVIOURS[behaviour]))
+        if behaviour == "checked":
+            own["healthCheck"] = {"command": ["CMD", "true"]}
+        answer = self.ecs.register_task_definition(
+            family=f"{self.cluster}-{behaviour.replace(' ', '-')}", containerDefinitions=[own]
+        )
+        self.definitions[answer["taskDefinition"]["taskDefinitionArn"]] = behaviour
+
+    @precondition(lambda self: sum(b == "steady" for b in self.definitions.values()) > 1)
+    @rule(pick=PICK)
+    def retire(self, pick: int) -> None:
+        arn = self._definition(pick, ("steady",))
+        self.ecs.deregister_task_definition(taskDefinition=arn)
+        del self.definitions[arn]
+        self.retired.append(arn)
+
+    @precondition(lambda self: self.retired)
+    @rule(pick=PICK)
+    def use_retired(self, pick: int) -> None:
+        arn = self.retired[pick % len(self.retired)]
+        with refused("ClientException"):
+            self.ecs.run_task(cluster=self.cluster, taskDefinition=arn)
+
+    @rule(name=SERVICES, desired=st.integers(0, 5), pick=PICK, daemon=st.booleans())
+    def create(self, name: str, desired: int, pick: int, daemon: bool) -> None:
+        definition = self._definition(pick)
+        kind = {"schedulingStrategy": "DAEMON"} if daemon else {"desiredCount": desired}
+        call = {"cluster": self.cluster, "serviceName": name, "taskDefinition": definition}
+        if name in self.services:
+            with refused("InvalidParameterException"):
+                self.ecs.create_service(**call, **kind, enableExecuteCommand=True)
+            return
+        self._gone(name)
+        configuration = {} if daemon else {"deploymentConfiguration": BREAKER}
+        self.ecs.create_service(**call, **kind, **configuration)
+        self.services[name] = Service(definition, desired, daemon)
+
+    def _gone(self, name: str) -> None:
+        """Wait until a service that was deleted lets its name be used again."""
+        until(lambda: all(s["status"] == "INACTIVE" for s in self._shown([name])))
+
+    @rule(name=SERVICES, desired=st.integers(0, 6))
+    def scale(self, name: str, desired: int) -> None:
+        if name not in self.services:
+            with refused("ServiceNotFoundException", "ServiceNotActiveException"):
+                self.ecs.update_service(cluster=self.cluster, service=name, desiredCount=desired)
+            return
+        own = self.services[name]
+        self.ecs.update_service(cluster=self.cluster, service=name, desiredCount=desired)
+        own.desired = own.desired if own.daemon else desired
+
+    @precondition(lambda self: self.services)
+    @rule(pick=PICK, force=st.booleans())
+    def deploy(self, pick: int, force: bool) -> None:
+        name = self._service(pick)
+        definition = self._definition(pick)
+        self.ecs.update_service(
+            cluster=self.cluster, service=name, taskDefinition=definition, forceNewDeployment=force
+        )
+        self.services[name].definition = definition
+
+    def _service(self, pick: int) -> str:
+        return sorted(self.services)[pick % len(self.services)]
+
+    @precondition(lambda self: self.services)
+    @rule(pick=PICK)
+    def deploy_what_crashes(self, pick: int) -> None:
+        """The breaker brings back what was there; nothing changes in the model."""
+        self.register("crashes")
+        name = self._service(pick)
+        own = self.services[name]
+        if own.daemon or own.desired == 0:
+            return
+        self.settle()
+        bad = self._definition(pick, ("crashes",))
+        self.ecs.update_service(cluster=self.cluster, service=name, taskDefinition=bad)
+
+    @precondition(lambda self: self.services)
+    @rule(pick=PICK, force=st.booleans())
+    def delete(self, pick: int, force: bool) -> None:
+        name = self._service(pick)
+        own = self.services[name]
+        call = {"cluster": self.cluster, "service": name}
+        if own.desired and not own.daemon and not force:
+            with refused("InvalidParameterException"):
+                self.ecs.delete_service(**call)
+            return
+        self.ecs.delete_service(**call, force=force)
+        del self.services[name]
+
+    @rule(pick=PICK, count=st.integers(1, 3))
+    def run(self, pick: int, count: int) -> None:
+        definition = self._definition(pick, tuple(BEHAVIOURS))
+        answer = self.ecs.run_task(
+            cluster=self.cluster, taskDefinition=definition, count=count, startedBy="model"
+        )
+        assert (len(answer["tasks"]), answer["failures"]) == (count, [])
+        end = ENDS.get(self.definitions[definition])
+        self.tasks |= {task["taskArn"]: end for task in answer["tasks"]}
+
+    @precondition(lambda self: None in self.tasks.values())
+    @rule(pick=PICK)
+    def stop(self, pick: int) -> None:
+        running = [arn for arn, end in self.tasks.items() if end is None]
+        arn = running[pick % len(running)]
+        self.ecs.stop_task(cluster=self.cluster, task=arn, reason="enough")
+        del self.tasks[arn]
+
+    @precondition(lambda self: self.services)
+    @rule(pick=PICK)
+    def protect(self, pick: int) -> None:
+        arns = self.ecs.list_tasks(cluster=self.cluster, serviceName=self._service(pick))
+        chosen = arns["taskArns"][:2]
+        if chosen:
+            self._protect(chosen, on=True)
+            self.protected |= set(chosen)
+
+    def _protect(self, arns: list[str], *, on: bool) -> None:
+        answer = self.ecs.update_task_protection(
+            cluster=self.cluster, tasks=arns, protectionEnabled=on
+        )
+        reasons = {failure["reason"] for failure in answer["failures"]}
+        assert reasons <= {"TASK_NOT_VALID", "MISSING"}
+
+    @precondition(lambda self: self.services)
+    @rule(pick=PICK, value=st.text(st.characters(codec="ascii", categories=["L", "N"]), max_size=8))
+    def tag(self, pick: int, value: str) -> None:
+        name = self._service(pick)
+        (shown,) = self._shown([name])
+        arn = shown["serviceArn"]
+        own = self.services[name].tags
+        own[f"k{pick % 3}"] = value
+        self.ecs.tag_resource(resourceArn=arn, tags=[{"key": f"k{pick % 3}", "value": value}])
+        found = self.ecs.list_tags_for_resource(resourceArn=arn)["tags"]
+        assert {tag["key"]: tag["value"] for tag in found} == own
+
+    @precondition(lambda self: len(self.instances) < 3)
+    @rule()
+    def declare(self) -> None:
+        answer = self.ecs.register_container_instance(
+            cluster=self.cluster,
+            totalResources=[
+                {"name": name, "type": "INTEGER", "integerValue": 100_000}
+                for name in ("CPU", "MEMORY")
+            ],
+        )
+        self.instances[answer["containerInstance"]["containerInstanceArn"]] = "ACTIVE"
+
+    @precondition(lambda self: self.instances)
+    @rule(pick=PICK, status=st.sampled_from(["ACTIVE", "DRAINING"]))
+    def change_instance(self, pick: int, status: str) -> None:
+        arn = sorted(self.instances)[pick % len(self.instances)]
+        self.ecs.update_container_instances_state(
+            cluster=self.cluster, containerInstances=[arn], status=status
+        )
+        self.instances[arn] = status
+
+    @precondition(lambda self: "DRAINING" in self.instances.values())
+    @rule()
+    def remove_instance(self) -> None:
+        self.settle()
+        arn = next(arn for arn, status in self.instances.items() if status == "DRAINING")
+        call = {"cluster": self.cluster, "containerInstance": arn}
+        if self.ecs.list_tasks(cluster=self.cluster, containerInstance=arn)["taskArns"]:
+            with refused("InvalidParameterException"):
+                self.ecs.deregister_container_instance(**call)
+            return
+        self.ecs.deregister_container_instance(**call)
+        del self.instances[arn]
+
+    @rule(desired=st.integers(0, 5), scale=st.integers(0, 100), pick=PICK)
+    def add_task_set(self, desired: int, scale: int, pick: int) -> None:
+        call = {"cluster": self.cluster, "service": "external"}
+        if self.external is None:
+            self._gone("external")
+            self.ecs.create_service(
+                cluster=self.cluster,
+                serviceName="external",
+                desiredCount=desired,
+                deploymentController={"type": "EXTERNAL"},
+            )
+            self.external = External(desired)
+        self.ecs.update_service(**call, desiredCount=desired)
+        self.external.desired = desired
+        if len(self.external.scales) < 3:
+            answer = self.ecs.create_task_set(
+                **call,
+                taskDefinition=self._definition(pick),
+                scale={"value": scale, "unit": "PERCENT"},
+            )
+            self.external.scales[answer["taskSet"]["id"]] = scale
+
+    @precondition(lambda self: self.external and self.external.scales)
+    @rule(pick=PICK)
+    def remove_task_set(self, pick: int) -> None:
+        assert self.external is not None
+        own = self.external.scales
+        task_set = sorted(own)[pick % len(own)]
+        call = {"cluster": self.cluster, "service": "external"}
+        self.ecs.delete_task_set(**call, taskSet=task_set, force=True)
+        del own[task_set]
+        if not own:
+            self.ecs.delete_service(**call, force=True)
+            self.external = None
+
+    @precondition(lambda self: not self.killed)
+    @rule()
+    def kill_under_way(self) -> None:
+        """Once in a run: killed whatever is going on, it finishes that when it comes back."""
+        self.killed = True
+        self._restart()
+
+    def _restart(self) -> None:
+        self.engine.kill()
+        self.engine.start()
+        self.ecs.close()
+        self.ecs = self.engine.client("ecs")
+
+    @rule()
+    def settle(self) -> None:
+        """Everything that was asked for comes true, and nothing else does."""
+        if self.protected:
+            for arn in self.protected:
+                self._protect([arn], on=False)
+            self.protected.clear()
+        for check in (self._services_true, self._external_true, self._tasks_true):
+            _wait(check)
+
+    def _services_true(self) -> str:
+        shown = {s["serviceName"]: s for s in self._shown(sorted(self.services))}
+        for name, own in self.services.items():
+            service = shown[name]
+            desired = self._machines() if own.daemon else own.desired
+            deployments = [(d["taskDefinition"], d["rolloutState"]) for d in service["deployments"]]
+            counts = (service["desiredCount"], service["runningCount"], service["pendingCount"])
+            if (deployments, counts) != (
+                [(own.definition, "COMPLETED")],
+                (desired, desired, 0),
+            ):
+                return f"{name}: {own}, found {deployments} {counts} {service['events'][:5]}"
+            arns = self.ecs.list_tasks(cluster=self.cluster, serviceName=name)["taskArns"]
+            if len(arns) != desired:
+                return f"{name}: {len(arns)} tasks, not {desired}"
+        return ""
+
+    def _machines(self) -> int:
+        """Return how many instances take tasks: this machine and those that are not drained."""
+        return 1 + sum(status == "ACTIVE" for status in self.instances.values())
+
+    def _external_true(self) -> str:
+        if self.external is None:
+            return ""
+        own = self.external
+        sets = self.ecs.describe_task_sets(cluster=self.cluster, service="external")["taskSets"]
+        found = {s["id"]: s["runningCount"] for s in sets}
+        wanted = {id_: math.ceil(own.desired * p / 100) for id_, p in own.scales.items()}
+        return "" if found == wanted else f"task sets: {wanted}, found {found}"
+
+    def _tasks_true(self) -> str:
+        arns = list(self.tasks)
+        for first in range(0, len(arns), 100):
+            part = arns[first : first + 100]
+            for task in self.ecs.describe_tasks(cluster=self.cluster, tasks=part)["tasks"]:
+                end = self.tasks[task["taskArn"]]
+                found = (task["lastStatus"], task["containers"][0].get("exitCode"))
+                if found != (("RUNNING", None) if end is None else ("STOPPED", end)):
+                    return f"task {task['taskArn']}: ends with {end}, found {found}"
+        wanted = sum(end is None for end in self.tasks.values())
+        left = self.ecs.list_tasks(cluster=self.cluster, startedBy="model")["taskArns"]
+        return "" if len(left) == wanted else f"{len(left)} one-off tasks run, not {wanted}"
+
+    def _shown(self, names: list[str]) -> list[dict[str, Any]]:
+        if not names:
+            return []
+        answer = self.ecs.describe_services(cluster=self.cluster, services=names)
+        found: list[dict[str, Any]] = answer["services"]
+        return found
+
+    @invariant()
+    def shows_what_was_asked_for(self) -> None:
+        if not hasattr(self, "services"):
+            return  # before `begin`
+        type(self).steps += 1
+        for service in self._shown(sorted(self.services)):
+            own = self.services[service["serviceName"]]
+            assert service["status"] == "ACTIVE"
+            assert own.daemon or service["desiredCount"] == own.desired
+            assert sum(d["status"] == "PRIMARY" for d in service["deployments"]) == 1
+            running = sum(d["runningCount"] for d in service["deployments"])
+            assert running <= service["runningCount"]
+
+    def teardown(self) -> None:
+        if not hasattr(self, "services"):
+            return
+        self.settle()
+        _wait(self._at_rest)
+        before = self._everything()
+        self._restart()
+        assert not (found := list(differences(before, self._everything()))), found
+        self.ecs.close()
+
+    def _at_rest(self) -> str:
+        """Nothing is on its way any more: what is seen twice in a row is the same."""
+        first, second = self._everything(), self._everything()
+        moving = [t["lastStatus"] for t in second["tasks"]]
+        if set(moving) - {"RUNNING", "STOPPED"}:
+            return f"tasks on their way: {moving}"
+        return "" if first == second else "still changing"
+
+    def _everything(self) -> dict[str, Any]:
+        """Return what clients see of the cluster, without what differs from answer to answer."""
+        ecs, cluster = self.ecs, self.cluster
+        tasks = [
+            arn
+            for status in ("RUNNING", "STOPPED")
+            for page in ecs.get_paginator("list_tasks").paginate(
+                cluster=cluster, desiredStatus=status
+            )
+            for arn in page["taskArns"]
+        ]
+        parts = [sorted(tasks)[first : first + 100] for first in range(0, len(tasks), 100)]
+        instances = ecs.list_container_instances(cluster=cluster)["containerInstanceArns"]
+        names = [*sorted(self.services), *(["external"] if self.external else [])]
+        shown = ecs.describe_container_instances(cluster=cluster, containerInstances=instances)
+        return {
+            "clusters": ecs.describe_clusters(clusters=[cluster])["clusters"],
+            "services": self._shown(names),
+            "tasks": [
+                task
+                for part in parts
+                for task in ecs.describe_tasks(cluster=cluster, tasks=part)["tasks"]
+            ],
+            "instances": shown["containerInstances"],
+            "definitions": ecs.list_task_definitions(familyPrefix=f"{cluster}-steady")[
+                "taskDefinitionArns"
+            ],
+        }
+
+
+def differences(before: Any, after: Any, path: str = "") -> Iterator[str]:
+    """Yield where two answers differ."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name in sorted({*before, *after}):
+            yield from differences(before.get(name), after.get(name), f"{path}.{name}")
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for number, pair in enumerate(zip(before, after, strict=True)):
+            yield from differences(*pair, f"{path}[{number}]")
+    elif before != after:
+        yield f"{path}: {before} became {after}"
+
+
+def _wait(check: Callable[[], str]) -> None:
+    """Wait until a check finds nothing wrong; fail with what it found last."""
+    said: list[str] = [""]
+
+    def right() -> bool:
+        said[0] = check()
+        return not said[0]
+
+    try:
+        until(right)
+    except AssertionError:
+        raise AssertionError(said[0]) from None
