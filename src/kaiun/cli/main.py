@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kaiun.cli.console import Console
 
 VERBS = {
+    "init": "Write kaiun.yml for the app here, and a Dockerfile where there is none.",
     "check": "Find everything that would fail later.",
     "plan": "Show what deploy would change; change nothing.",
     "build": "Build the image of a commit unless the registry has it.",

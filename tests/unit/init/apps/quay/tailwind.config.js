@@ -1,0 +1,1 @@
+module.exports = {content: ['./app/views/**/*.html.erb']}
