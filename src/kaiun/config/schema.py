@@ -83,6 +83,12 @@ class Image(Model):
     cpu: Literal["x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4"] | None = Field(
         default=None, description="The newest CPU level that the image may need."
     )
+    cache: Literal["registry"] | None = Field(
+        default=None,
+        description="Where layers are kept beside the build host: `registry` pushes them as "
+        "`REPOSITORY:cache` and `:cache-STAGE`, for hosts that come and go. Whoever may pull the "
+        "image may then pull its build stages.",
+    )
     host: BuildHost | None = Field(
         default=None,
         description="The build host; by default the Docker Engine here.",

@@ -37,6 +37,7 @@ class Recipe:
     target: str = ""
     args: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     no_cache: bool = False
+    cache_from: tuple[str, ...] = ()  # images in a registry whose layers may be taken
     read: Callable[[str], str] = str  # a line of the build's output → what is shown of it
 
 
@@ -64,6 +65,7 @@ def _command(client: Client, recipe: Recipe) -> list[str]:
         *(f"--label={name}={value}" for name, value in sorted(recipe.labels.items())),
         *_arg_options(recipe),
         *([f"--target={recipe.target}"] if recipe.target else []),
+        *(f"--cache-from={name}" for name in recipe.cache_from),
         *(["--no-cache"] if recipe.no_cache else []),
         str(recipe.context),
     ]

@@ -29,6 +29,7 @@ class Client:
     program: str
     version: str
     buildx: bool
+    config: str = ""  # a directory in place of docker's own configuration
 
     def build_command(self) -> list[str]:
         """Return the words that begin a build whose result goes to the engine."""
@@ -36,13 +37,18 @@ class Client:
 
     def environment(self) -> dict[str, str]:
         """Return the environment for any call: BuildKit on, no attestations, English."""
-        return os.environ | {
-            "DOCKER_BUILDKIT": "1",
-            "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
-            "DOCKER_CLI_HINTS": "false",
-            "DOCKER_SCAN_SUGGEST": "false",
-            "LC_ALL": "C",
-        }
+        config = {"DOCKER_CONFIG": self.config} if self.config else {}
+        return (
+            os.environ
+            | config
+            | {
+                "DOCKER_BUILDKIT": "1",
+                "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
+                "DOCKER_CLI_HINTS": "false",
+                "DOCKER_SCAN_SUGGEST": "false",
+                "LC_ALL": "C",
+            }
+        )
 
     def has_image(self, reference: str) -> bool:
         """Return whether the engine has the image; False also when it does not answer."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 _DIRECTIVE = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*")
 _FLAG = re.compile(r"""--(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\\.|[^\s"'\\])*""")
+_FROM = re.compile(r"(?:^--|[=,])from=([^,\s\"']+)")
 _WORD = re.compile(r"\S+")
 _HEREDOC = re.compile(r"(?:^|\s)\d*<<(-?)([\"']?)([^\s<\"'-][^\s<\"']*)\2(?=\s|$)")
 _TAKES_HEREDOC = frozenset({"RUN", "COPY", "ADD"})
@@ -85,6 +86,27 @@ def parse(text: str) -> tuple[Instruction, ...]:
     return tuple(_instructions(text))
 
 
+def copied_from(instructions: Iterable[Instruction], target: str = "") -> tuple[str, ...]:
+    """Return the named stages whose files the target takes without being built on them, by name.
+
+    By COPY --from or a mount's from=, at any remove; the target is the last stage where "".
+    """
+    stages = _stages(instructions)
+    names = [each.name for each in stages]
+    wanted = [_index(names, target) if target else len(stages) - 1]
+    copied: set[int] = set()
+    seen: set[int] = set()
+    while wanted:
+        at = wanted.pop()
+        if at in seen or at < 0:
+            continue
+        seen.add(at)
+        sources = {_index(names[:at], each) for each in stages[at].sources}
+        copied |= sources
+        wanted += [_index(names[:at], stages[at].base), *sources]
+    return tuple(names[at] for at in sorted(copied) if at >= 0 and names[at])
+
+
 def edit(text: str, edits: Iterable[Edit]) -> str:
     """Return the text with the edits made; they must not overlap."""
     pieces, done = [], 0
@@ -99,6 +121,39 @@ class _Line:
     text: str  # without the line's end
     start: int
     number: int
+
+
+@dataclass(slots=True)
+class _Stage:
+    name: str
+    base: str
+    sources: list[str] = field(default_factory=list)
+
+
+def stage_of(instruction: Instruction) -> tuple[str, str]:
+    """Return base and name of a FROM, in lower case as BuildKit has names; "" without a name."""
+    words = instruction.value.lower().split()
+    named = len(words) == 3 and words[1] == "as"
+    return words[0] if words else "", words[2] if named else ""
+
+
+def _stages(instructions: Iterable[Instruction]) -> list[_Stage]:
+    stages: list[_Stage] = []
+    for each in instructions:
+        if each.keyword == "FROM":
+            base, name = stage_of(each)
+            stages.append(_Stage(name, base))
+        elif stages:
+            texts = (flag.text.lower() for flag in each.flags)
+            stages[-1].sources += [found[1] for text in texts for found in _FROM.finditer(text)]
+    return stages
+
+
+def _index(names: list[str], wanted: str) -> int:
+    """Return which stage is meant by name or number, -1 for none: an image."""
+    if wanted in names:
+        return len(names) - 1 - names[::-1].index(wanted)
+    return int(wanted) if wanted.isdecimal() and int(wanted) < len(names) else -1
 
 
 def _instructions(text: str) -> Iterator[Instruction]:

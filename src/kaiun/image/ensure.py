@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kaiun.cpu import levels, shim
-from kaiun.image import caches, layer, leftovers, lock, probe, record, reference
+from kaiun.errors import ImageError
+from kaiun.image import caches, layer, leftovers, lock, probe, record, reference, registrycache
 from kaiun.image import client as clients
 from kaiun.image.adaptation import Adapting, adapted
 from kaiun.image.build import Recipe, build
 from kaiun.image.credentials import anonymous, docker_config, first_of
 from kaiun.image.events import BuildEvent, silent
-from kaiun.image.push import push
+from kaiun.image.push import logged_in, push
 from kaiun.image.registry import Registry
 from kaiun.image.stop import Stop
 from kaiun.image.supply import from_git
@@ -173,14 +174,39 @@ def _publish(client: Client, dockerfile: str, job: _Job) -> str:
     stop = job.workshop.stop
     for warning in job.supply.warnings():
         job.tell(BuildEvent("note", "output", line=warning))
-    with job.supply.unpacked(stop) as directory:
-        recipe = _recipe(job, directory, dockerfile)
-        with adapted(recipe, _adapting(client, job)) as ours:
-            _build(client, ours, job)
     credentials = job.workshop.injected(job.target.registry)
+    with (
+        job.supply.unpacked(stop) as directory,
+        logged_in(client, job.target, credentials) as ours,
+        adapted(_recipe(job, directory, dockerfile), _adapting(ours, job)) as recipe,
+    ):
+        if not job.wanted.cache:
+            _build(ours, recipe, job)
+            return _push(ours, job, job.target)
+        kept = registrycache.of(recipe, job.target)
+        _build(ours, kept.importing(recipe), job)
+        digest = _push(ours, job, job.target)
+        _export(ours, kept, kept.importing(recipe), job)
+        return digest
+
+
+def _push(client: Client, job: _Job, target: Reference) -> str:
     return push(
-        client, job.target, job.registry, credentials=credentials, progress=job.tell, stop=stop
+        client,
+        target,
+        job.registry,
+        credentials=None,
+        progress=job.tell,
+        stop=job.workshop.stop,
     )
+
+
+def _export(client: Client, kept: registrycache.Kept, recipe: Recipe, job: _Job) -> None:
+    try:
+        kept.export(client, recipe, lambda target: _push(client, job, target), job.workshop.stop)
+    except ImageError as problem:
+        line = f"the cache was not pushed, an empty host builds without it: {problem.message}"
+        job.tell(BuildEvent("note", "output", line=line))
 
 
 def _build(client: Client, recipe: Recipe, job: _Job) -> None:

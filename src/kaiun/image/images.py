@@ -31,6 +31,7 @@ def app_source(config: Config) -> Source:
         image.target or "",
         tuple(image.args.items()),
         cpu=image.cpu or "",
+        cache=image.cache == "registry",
         layer=config.file,
     )
 
@@ -109,4 +110,5 @@ def _wanted(config: Config, name: str, image: Build | str | None) -> Source | st
         tuple(image.args.items()),
         by_tree=True,
         cpu=config.image.cpu or "",
+        cache=config.image.cache == "registry",
     )

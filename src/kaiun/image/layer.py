@@ -177,7 +177,9 @@ def _python(
 
 
 def _build(recipe: Recipe, context: Path, layering: Layering) -> None:
-    ours = replace(recipe, context=context, dockerfile="Dockerfile", target="", args=())
+    ours = replace(
+        recipe, context=context, dockerfile="Dockerfile", target="", args=(), cache_from=()
+    )
     build(layering.client, ours, progress=layering.progress, stop=layering.stop)
 
 

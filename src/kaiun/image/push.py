@@ -7,6 +7,7 @@ import re
 import tempfile
 from collections import deque
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,9 +46,9 @@ def push(
     `credentials` are for registries that docker's own configuration does not know (ECR).
     Raises ImageError with docker's last words, or when the registry has something else.
     """
-    with _environment(client, reference, credentials) as environment:
+    with logged_in(client, reference, credentials) as ours:
         try:
-            pushed = _docker_push(client, reference, environment, progress, stop)
+            pushed = _docker_push(ours, reference, progress, stop)
         except ImageError as refusal:
             return _existing(registry, reference, refusal)
     found = registry.digest(reference)
@@ -64,14 +65,13 @@ def push(
 def _docker_push(
     client: Client,
     reference: Reference,
-    environment: dict[str, str],
     progress: Progress,
     stop: Stop,
 ) -> str:
     name = f"{reference.name}:{reference.tag}"
     last: deque[str] = deque(maxlen=5)
     digest = ""
-    with stops.child([client.program, "push", name], environment, stop) as process:
+    with stops.child([client.program, "push", name], client.environment(), stop) as process:
         for line in stops.lines(process):
             last.append(line)
             if found := _DIGEST.search(line):
@@ -98,15 +98,15 @@ def _existing(registry: Registry, reference: Reference, refusal: ImageError) -> 
 
 
 @contextmanager
-def _environment(
+def logged_in(
     client: Client, reference: Reference, credentials: Credentials | None
-) -> Iterator[dict[str, str]]:
-    """Yield docker's environment; extra credentials live in a private file that is removed.
+) -> Iterator[Client]:
+    """Yield a client that has the credentials, in a private file that is removed.
 
     It is in memory where the system has a place for that, which Linux has.
     """
     if credentials is None:
-        yield client.environment()
+        yield client
         return
     own = known.config_directory()
     with folders.held(folders.in_memory() or Path(tempfile.gettempdir(), "kaiun")) as directory:
@@ -117,9 +117,10 @@ def _environment(
         path = directory / "config.json"
         path.touch(mode=0o600)
         path.write_text(text)
-        if (own / "contexts").is_dir():
-            (directory / "contexts").symlink_to((own / "contexts").absolute())
-        yield client.environment() | {"DOCKER_CONFIG": str(directory)}
+        for kind in ("contexts", "cli-plugins", "buildx"):
+            if (own / kind).is_dir():
+                (directory / kind).symlink_to((own / kind).absolute())
+        yield replace(client, config=str(directory))
 
 
 def _hint(reference: Reference, said: str) -> str:

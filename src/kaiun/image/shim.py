@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from kaiun.cpu import shim
 from kaiun.cpu.shim import asked
 from kaiun.image.build import Recipe, build
-from kaiun.image.dockerfile import Edit
+from kaiun.image.dockerfile import Edit, stage_of
 from kaiun.image.events import silent
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def edits(instructions: Iterable[Instruction], name: str) -> Iterator[Edit | str
     stage, shell = "", _DEFAULT
     for each in instructions:
         if each.keyword == "FROM":
-            base, stage = _stage(each)
+            base, stage = stage_of(each)
             shell = shells[stage] = shells.get(base, _DEFAULT)
         elif each.keyword == "SHELL":
             shell = shells[stage] = each.words or shell
@@ -88,13 +88,6 @@ def reader(name: str, cpu: str) -> Callable[[str], str]:
         return line
 
     return read
-
-
-def _stage(instruction: Instruction) -> tuple[str, str]:
-    """Return base and name of a stage, in lower case; names of stages are."""
-    words = instruction.value.lower().split()
-    named = len(words) == 3 and words[1] == "as"
-    return words[0] if words else "", words[2] if named else ""
 
 
 def _run(run: Instruction, shell: tuple[str, ...], name: str) -> Iterator[Edit | str]:

@@ -35,6 +35,7 @@ class Source:
     args: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # may hold secrets
     by_tree: bool = False
     cpu: str = ""  # the baseline of CPUs that compilers build for, "" for none
+    cache: bool = False  # whether layers are kept in the registry too
     layer: str = ""  # the name of kaiun.yml where kaiun's layer is added, else ""
 
 

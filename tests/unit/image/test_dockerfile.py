@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kaiun.image.dockerfile import Edit, edit, parse
+from kaiun.image.dockerfile import Edit, copied_from, edit, parse
 
 
 def values(text: str) -> list[tuple[int, str, str]]:
@@ -92,3 +92,30 @@ def test_every_character_is_known_by_its_place(text: str) -> None:
 
 def test_edits_change_their_own_place_only() -> None:
     assert edit("abcdef", [Edit(4, 5, ""), Edit(0, 0, "X"), Edit(1, 3, "-")]) == "Xa-df"
+
+
+STAGES = """\
+FROM a AS System
+FROM system AS gems
+RUN --mount=type=cache,from=tools,target=/t make
+FROM b AS tools
+FROM c AS docs
+FROM system
+COPY --from=gems /x /x
+COPY --from=1 --chown=0 /y /y
+COPY --from=image:1 /z /z
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "copied"),
+    [("", ("gems",)), ("gems", ()), ("docs", ()), ("none", ())],
+)
+def test_stages_that_a_target_copies_from(target: str, copied: tuple[str, ...]) -> None:
+    assert copied_from(parse(STAGES), target) == copied
+
+
+def test_stages_are_copied_from_at_any_remove() -> None:
+    text = "FROM a AS x\nFROM b AS y\nCOPY --from=x / /\nFROM y\nFROM c\nCOPY --from=2 / /\n"
+    assert copied_from(parse(text)) == ("x",)
+    assert copied_from(parse("USER a\n")) == ()
