@@ -44,6 +44,7 @@ def after(name: str, condition: str) -> list[dict[str, str]]:
 
 
 FARGATE = {"requiresCompatibilities": ["FARGATE"], "networkMode": "awsvpc"}
+FARGATE_SIZE = {**FARGATE, "cpu": "256", "memory": "512"}
 BAD: dict[str, tuple[list[dict[str, Any]], dict[str, Any], str]] = {
     "duplicate names": ([container(), container()], {}, "unique"),
     "no essential container": ([container(essential=False)], {}, "essential"),
@@ -98,6 +99,44 @@ BAD: dict[str, tuple[list[dict[str, Any]], dict[str, Any], str]] = {
     ),
     "bad family": ([container()], {"family": "a b"}, "Family"),
     "link to nobody": ([container(links=["db"])], {}, "link"),
+    "more cpu than the task": (
+        [container("a", cpu=200), container("b", cpu=100)],
+        {"cpu": "256", "memory": "512"},
+        "sum of all container cpu",
+    ),
+    "more memory than the task": ([container(memory=513)], {"memory": "512"}, "task memory"),
+    "reservations beyond the task": (
+        [container("a", memory=300), container("b", memory=300)],
+        {"memory": "512"},
+        "sum of all container memory",
+    ),
+    "soft limit above the hard": (
+        [container(ulimits=[{"name": "nofile", "softLimit": 2, "hardLimit": 1}])],
+        {},
+        "soft limit",
+    ),
+    "negative cpu": ([container(cpu=-1)], {}, "at least 0"),
+    "Fargate with a path of the host": (
+        [container()],
+        {**FARGATE_SIZE, "volumes": [{"name": "a", "host": {"sourcePath": "/srv"}}]},
+        "host.sourcePath",
+    ),
+    "Fargate with placement constraints": (
+        [container()],
+        {**FARGATE_SIZE, "placementConstraints": [{"type": "memberOf", "expression": "a == b"}]},
+        "placement constraints",
+    ),
+    "Fargate with a foreign log driver": (
+        [container(logConfiguration={"logDriver": "syslog"})],
+        FARGATE_SIZE,
+        "log driver",
+    ),
+    "Fargate with little storage": (
+        [container()],
+        {**FARGATE_SIZE, "ephemeralStorage": {"sizeInGiB": 20}},
+        "ephemeralStorage",
+    ),
+    "Fargate that stops for long": ([container(stopTimeout=121)], FARGATE_SIZE, "stopTimeout"),
 }
 
 
@@ -132,3 +171,9 @@ def test_tags_are_given_when_asked_for(ecs: Any, family: str) -> None:
     arn = register(ecs, family, container(), tags=tags)
     assert "tags" not in ecs.describe_task_definition(taskDefinition=arn)
     assert ecs.describe_task_definition(taskDefinition=arn, include=["TAGS"])["tags"] == tags
+
+
+def test_constraint_that_cannot_be_understood_is_refused(ecs: Any, family: str) -> None:
+    rule = {"type": "memberOf", "expression": "what?"}
+    with pytest.raises(ClientError, match="cannot understand"):
+        register(ecs, family, placementConstraints=[rule])

@@ -26,10 +26,7 @@ def check_container(container: Doc, request: Doc) -> None:
     if not container.get("image"):
         raise client_error("Container.image should not be null or empty.")
     _check_memory(container, request)
-    if container.get("stopTimeout", 0) > 120 and "FARGATE" in request.get(
-        "requiresCompatibilities", ()
-    ):
-        raise client_error("stopTimeout must be between 0 and 120 seconds on Fargate.")
+    _check_ranges(container)
     _check_health(container)
     for mapping in container.get("portMappings", ()):
         _check_mapping(mapping, request)
@@ -68,6 +65,21 @@ def _check_memory(container: Doc, request: Doc) -> None:
             f"Invalid setting for container '{name}'. 'memoryReservation' must not be greater "
             "than 'memory'."
         )
+
+
+def _check_ranges(container: Doc) -> None:
+    name = container["name"]
+    for member, low in (("cpu", 0), ("memoryReservation", 6), ("startTimeout", 2)):
+        if container.get(member, low) < low:
+            raise client_error(
+                f"Invalid setting for container '{name}'. '{member}' must be at least {low}."
+            )
+    for limit in container.get("ulimits", ()):
+        if limit["softLimit"] > limit["hardLimit"] != -1:
+            raise client_error(
+                f"Invalid ulimit '{limit['name']}' of container '{name}': the soft limit must not "
+                "be greater than the hard limit."
+            )
 
 
 _HEALTH_RANGES = {

@@ -21,6 +21,15 @@ DEFAULTS = {
     "taskLongArnFormat": "enabled",
 }
 
+_SWITCH = ("enabled", "disabled", "on", "off")
+_ALLOWED: dict[str, tuple[str, ...]] = {
+    "containerInsights": ("enabled", "disabled", "enhanced", "on", "off"),
+    "defaultLogDriverMode": ("blocking", "non-blocking"),
+    "fargateTaskRetirementWaitPeriod": ("0", "7", "14"),
+    "guardDutyActivate": (),
+    "tagResourceAuthorization": ("on", "off"),
+}
+
 
 def _setting(world: World, name: str) -> Doc | None:
     stored = world.settings.get(name)
@@ -47,14 +56,14 @@ def list_account_settings(world: World, params: Params) -> Params:
 @operation("ecs", "PutAccountSetting")
 def put_account_setting(world: World, params: Params) -> Params:
     name, value = params["name"], params["value"]
-    if DEFAULTS.get(name) in ("enabled", "disabled") and value not in (
-        "enabled",
-        "disabled",
-        "enhanced",
-        "on",
-        "off",
-    ):
-        raise invalid_parameter(f"Invalid value {value} for account setting {name}.")
+    allowed = _ALLOWED.get(name, _SWITCH)
+    if not allowed:
+        raise invalid_parameter(f"The setting {name} is managed by AWS and cannot be changed.")
+    if value not in allowed:
+        raise invalid_parameter(
+            f"Invalid value {value!r} for the account setting {name}. It must be one of: "
+            f"{', '.join(allowed)}."
+        )
     world.settings[name] = {"name": name, "value": value}
     return {"setting": _setting(world, name)}
 

@@ -24,21 +24,28 @@ FARGATE_MEMORY = {
 }
 
 
-def check_fargate(request: Doc) -> None:
-    """Raise ClientException for what Fargate does not run."""
-    if request.get("networkMode") != "awsvpc":
-        raise client_error("Fargate only supports network mode ‘awsvpc’.")
-    for name in ("cpu", "memory"):
-        if not request.get(name):
-            raise client_error(f"Fargate requires that '{name}' be defined at the task level.")
-    cpu, memory = int(request["cpu"]), int(request["memory"])
-    if memory not in FARGATE_MEMORY.get(cpu, ()):
+def check_sums(request: Doc) -> None:
+    """Raise ClientException where the containers ask for more than their task has."""
+    containers = request["containerDefinitions"]
+    if "cpu" in request and sum(c.get("cpu", 0) for c in containers) > int(request["cpu"]):
         raise client_error(
-            "No Fargate configuration exists for given values: "
-            f"{cpu} CPU, {memory} memory. See the Amazon ECS documentation for the valid values."
+            "The sum of all container cpu values cannot be greater than the value of the task cpu."
         )
-    if any(c.get("privileged") for c in request["containerDefinitions"]):
-        raise client_error("Fargate does not support privileged containers.")
+    if "memory" not in request:
+        return
+    limit = int(request["memory"])
+    for container in containers:
+        if container.get("memory", 0) > limit:
+            raise client_error(
+                f"Invalid setting for container '{container['name']}'. 'memory' must not be "
+                f"greater than the task memory ({limit})."
+            )
+    reserved = sum(c.get("memoryReservation") or c.get("memory", 0) for c in containers)
+    if reserved > limit:
+        raise client_error(
+            "The sum of all container memory reservations cannot be greater than the value of "
+            "the task memory."
+        )
 
 
 _CPU = re.compile(r"(\d+(?:\.\d+)?) ?(vcpu)?", re.IGNORECASE)

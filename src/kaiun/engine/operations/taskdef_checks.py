@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import Counter
 
 from kaiun.engine.operations.container_checks import NAME, check_container
-from kaiun.engine.operations.task_size import check_fargate
+from kaiun.engine.operations.fargate_checks import check_fargate
+from kaiun.engine.operations.task_size import check_sums
 from kaiun.engine.protocol.errors import client_error
 from kaiun.engine.store import Doc
 
@@ -32,6 +33,7 @@ def check(request: Doc) -> None:
     _check_links(containers, request)
     _check_volumes(containers, request)
     _check_ports(containers, request)
+    check_sums(request)
     if "FARGATE" in request.get("requiresCompatibilities", ()):
         check_fargate(request)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from kaiun.engine.dispatch import Params, operation
 from kaiun.engine.operations import task_size, taskdef_checks
 from kaiun.engine.operations.common import check_tags, paged, shown
+from kaiun.engine.operations.placing import check_placement
 from kaiun.engine.protocol.errors import client_error, invalid_parameter
 from kaiun.engine.store import Doc
 from kaiun.engine.world import World
@@ -28,6 +29,7 @@ def register_task_definition(world: World, params: Params) -> Params:
     if "memory" in request:
         request["memory"] = task_size.memory_mib(request["memory"])
     taskdef_checks.check(request)
+    check_placement(request)
     definition = _definition(world, request)
     definition["_"] = {"tags": tags}
     world.task_definitions[definition["taskDefinitionArn"]] = definition
