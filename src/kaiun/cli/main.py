@@ -35,6 +35,7 @@ VERBS = {
     "logs": "Show the log of the processes.",
     "scale": "Set how many tasks of a process run.",
     "scan": "Find machine code above a CPU baseline, by file and package.",
+    "gc": "Remove what nothing live or recent uses: caches, helper images.",
     "secrets": "Vault files: encrypt, decrypt, edit, rotate, check, keygen, diff.",
     "start": "Explain what happens in a container before its process.",
     "local": "The local ECS of this machine: up, down, status, env, reset.",

@@ -81,16 +81,14 @@ def adapted(recipe: Recipe, adapting: Adapting) -> Iterator[Recipe]:
 def _caches(instructions: Instructions, adapting: Adapting, edits: list[Edit]) -> Reader:
     """Give the cache mounts their ids, of a new generation where that is asked for."""
     used = mounts.used(instructions)
-    place = adapting.home, adapting.app, adapting.image
     wanted = adapting.no_cache & frozenset(caches.MOUNTS)
-    if wanted & used:
-        mounts.begin(*place, wanted & used)
     if (missing := wanted - used) and caches.LAYERS not in adapting.no_cache:
         ids = ", ".join(f"id={mounts.PREFIX}{name}" for name in sorted(missing))
         adapting.tell(f"no step mounts a cache with {ids}: there is none to go without")
     if not used:
         return str
-    names = mounts.ids(adapting.image, mounts.generations(*place))
+    place = adapting.home, adapting.app, adapting.image
+    names = mounts.ids(adapting.image, mounts.use(*place, used, wanted & used))
     edits.extend(mounts.edits(instructions, names))
     return partial(mounts.read, {own: f"{mounts.PREFIX}{name}" for name, own in names.items()})
 

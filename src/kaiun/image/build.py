@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from kaiun.errors import ImageError
 from kaiun.image import stop as stops
+from kaiun.image.events import silent
 from kaiun.image.plain import PlainProgress
 
 if TYPE_CHECKING:
@@ -46,9 +47,21 @@ def build(client: Client, recipe: Recipe, *, progress: Progress, stop: Stop) -> 
 
     Raises ImageError with the failed step and its last lines; Interrupted when asked to stop.
     """
+    _follow(client, recipe, _command(client, recipe), progress, stop)
+
+
+def run(client: Client, recipe: Recipe, stop: Stop, output: Path) -> None:
+    """Build, and write the files of the result to a folder, no image. Raises ImageError."""
+    words = [*client.build_command(load=False), f"--output=type=local,dest={output}"]
+    _follow(client, recipe, [*words, *_options(recipe)], silent, stop)
+
+
+def _follow(
+    client: Client, recipe: Recipe, command: list[str], progress: Progress, stop: Stop
+) -> None:
     plain = PlainProgress()
     environment = client.environment() | _secret_args(recipe)
-    with stops.child(_command(client, recipe), environment, stop) as process:
+    with stops.child(command, environment, stop) as process:
         for line in stops.lines(process):
             if event := plain.feed(recipe.read(line)):
                 progress(event)
@@ -57,10 +70,12 @@ def build(client: Client, recipe: Recipe, *, progress: Progress, stop: Stop) -> 
 
 
 def _command(client: Client, recipe: Recipe) -> list[str]:
+    return [*client.build_command(), f"--tag={recipe.name}", *_options(recipe)]
+
+
+def _options(recipe: Recipe) -> list[str]:
     return [
-        *client.build_command(),
         "--progress=plain",
-        f"--tag={recipe.name}",
         f"--file={recipe.context / recipe.dockerfile}",
         *(f"--label={name}={value}" for name, value in sorted(recipe.labels.items())),
         *_arg_options(recipe),

@@ -31,9 +31,11 @@ class Client:
     buildx: bool
     config: str = ""  # a directory in place of docker's own configuration
 
-    def build_command(self) -> list[str]:
-        """Return the words that begin a build whose result goes to the engine."""
-        return [self.program, *(("buildx", "build", "--load") if self.buildx else ("build",))]
+    def build_command(self, *, load: bool = True) -> list[str]:
+        """Return the words that begin a build; with `load` its result goes to the engine."""
+        if not self.buildx:
+            return [self.program, "build"]
+        return [self.program, "buildx", "build", *(["--load"] if load else [])]
 
     def environment(self) -> dict[str, str]:
         """Return the environment for any call: BuildKit on, no attestations, English."""

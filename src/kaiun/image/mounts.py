@@ -62,8 +62,19 @@ def folder(home: Path, app: str) -> Path:
     return home / "caches" / app
 
 
+def every(home: Path, app: str) -> dict[str, bool]:
+    """Return the ids of all generations of an app's cache mounts, and which ones are in use."""
+    known = {}
+    for file in sorted((folder(home, app) / "mounts").glob("*.json")):
+        for name, now in generations(home, app, file.stem).items():
+            for generation in range(FIRST, now + 1):
+                own = f"{PREFIX}{file.stem}-{name}-{generation}"
+                known[own] = generation == now
+    return known
+
+
 def generations(home: Path, app: str, image: str) -> dict[str, int]:
-    """Return the generation of each cache of an image that is not in its first one."""
+    """Return the generation of each cache that builds of an image have used so far."""
     try:
         found = json.loads(_file(home, app, image).read_text())
     except (FileNotFoundError, ValueError):
@@ -71,10 +82,22 @@ def generations(home: Path, app: str, image: str) -> dict[str, int]:
     return {name: value for name, value in found.items() if isinstance(value, int)}
 
 
-def begin(home: Path, app: str, image: str, names: Iterable[str]) -> None:
-    """Begin a new generation of these caches. Raises ImageError when that cannot be kept."""
+def use(
+    home: Path, app: str, image: str, names: Iterable[str], anew: Iterable[str] = ()
+) -> dict[str, int]:
+    """Return the generation of each of the caches that a build uses, a new one of those `anew`.
+
+    Raises ImageError when that cannot be kept.
+    """
     now = generations(home, app, image)
-    after = now | {name: now.get(name, FIRST) + 1 for name in names}
+    after = dict.fromkeys(names, FIRST) | now
+    after |= {name: after[name] + 1 for name in anew}
+    if after != now:
+        _keep(home, app, image, after)
+    return after
+
+
+def _keep(home: Path, app: str, image: str, after: Mapping[str, int]) -> None:
     file = _file(home, app, image)
     beside = file.with_suffix(".new")
     try:

@@ -78,8 +78,8 @@ def test_build_is_told_everything(docker: Docker, tmp_path: Path) -> None:
     run(docker, recipe(tmp_path, labels={"a": "b c"}, target="web", no_cache=True))
     assert docker.argv == [
         "build",
-        "--progress=plain",
         "--tag=shop:1",
+        "--progress=plain",
         f"--file={tmp_path}/docker/Web",
         "--label=a=b c",
         "--target=web",

@@ -1,0 +1,197 @@
+"""What builds left on this host: its size, and why it stays or that it can go.
+
+Cache mounts are looked into by a build that mounts them, for Docker Engine tells the ids of its
+cache records only since version 23; they are emptied the same way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kaiun.cpu import shim as shims
+from kaiun.errors import ImageError
+from kaiun.image import mounts, probe, shim
+from kaiun.image.build import Recipe, run
+from kaiun.image.layer import PYTHON
+
+if TYPE_CHECKING:
+    from kaiun.image.client import Client
+    from kaiun.image.stop import Stop
+
+UNUSED_DAYS = 30
+_DAY_S = 86_400
+_EMPTY_KIB = 4  # what `du` says of an empty folder
+_INSIDE = "/dev/kaiun"  # in a tmpfs: the mounts leave no mount points behind
+_UNITS = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
+_SIZE = re.compile(r"([\d.]+)\s*([kMGT]?B)")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that takes room. `needed` tells why it stays, "" where it can go."""
+
+    kind: str
+    name: str
+    size: int  # bytes
+    needed: str
+    remove: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The Docker Engine and the state home whose builds they were, of one app."""
+
+    client: Client
+    home: Path
+    app: str
+    stop: Stop
+
+    def items(self) -> list[Item]:
+        """Return everything that is here. Raises ImageError when the engine does not answer."""
+        return [*cache_mounts(self), *asset_volumes(self), *helper_images(self)]
+
+
+def cache_mounts(host: Host) -> Iterator[Item]:
+    """Yield every generation of the app's cache mounts that holds something."""
+    known = mounts.every(host.home, host.app)
+    if not known:
+        return
+    inside = _image_of(host)
+    if not inside:
+        return  # the app was never built here, or its images are gone: nothing to look with
+    sizes = _in_mounts(host, inside, list(known), "")
+    for own, current in known.items():
+        if size := sizes.get(own, 0):
+            needed = "builds carry it on" if current else ""
+            yield Item("cache mount", own, size, needed, _emptier(host, inside, own))
+
+
+def asset_volumes(host: Host) -> Iterator[Item]:
+    """Yield the volumes that asset compilers left: those of no compile, or of none of late, go."""
+    owner = hashlib.sha256(str(host.home.absolute()).encode()).hexdigest()[:12]
+    labels = ("kaiun.cache=assets", f"kaiun.app={host.app}", f"kaiun.home={owner}")
+    filters = [f"--filter=label={each}" for each in labels]
+    listed = probe.call(host.client, "volume", "ls", "--quiet", *filters).stdout.split()
+    if not listed:
+        return
+    used = {_volumes(path): _age_d(path) for path in _pointers(host)}
+    sizes = _volume_sizes(host.client)
+    for name in listed:
+        age_d = used.get(name.rpartition("-")[0], UNUSED_DAYS + 1.0)
+        needed = f"used {age_d:.0f} days ago" if age_d <= UNUSED_DAYS else ""
+        remove = _remover(host.client, "volume", "rm", name)
+        yield Item("asset cache", name, sizes.get(name, 0), needed, remove)
+
+
+def helper_images(host: Host) -> Iterator[Item]:
+    """Yield the images of Python and of the compiler shim; builds make those that they miss."""
+    current = {shims.digest(shims.files(name)) for name in shims.TARGETS}
+    for name, size, _ in _images(host.client, shim.IMAGE):
+        needed = "of this version of kaiun" if name.partition(":")[2] in current else ""
+        remove = _remover(host.client, "image", "rm", name)
+        yield Item("compiler shim", name, size, needed, remove)
+    for name, size, age_d in _images(host.client, PYTHON):
+        needed = f"made {age_d:.0f} days ago" if age_d <= UNUSED_DAYS else ""
+        remove = _remover(host.client, "image", "rm", name)
+        yield Item("Python for images", name, size, needed, remove)
+
+
+def to_bytes(text: str) -> int:
+    """Return what docker prints as a size: "71.01MB" → 71010000; 0 for anything else."""
+    found = _SIZE.fullmatch(text.strip())
+    return int(float(found[1]) * _UNITS[found[2]]) if found else 0
+
+
+def _image_of(host: Host) -> str:
+    """Return the name of any image of the app that the engine has."""
+    words = ("image", "ls", f"--filter=label=kaiun.app={host.app}", "--format")
+    listed = probe.call(host.client, *words, "{{.Repository}}:{{.Tag}}").stdout.split()
+    return next((name for name in listed if "<none>" not in name), "")
+
+
+def _in_mounts(host: Host, inside: str, ids: Sequence[str], script: str) -> dict[str, int]:
+    """Run a shell script among cache mounts; return the bytes that each has afterwards.
+
+    Raises ImageError, as where the image has no shell.
+    """
+    flags = " ".join(f"--mount=type=cache,id={own},target={_INSIDE}/{own}" for own in ids)
+    command = f"cd {_INSIDE}; {script} du -sk * >/tmp/kaiun-sizes"
+    lines = (
+        f"FROM {inside} AS looked",
+        "USER 0:0",
+        "ARG AT",  # BuildKit would take the last look from its cache
+        f"RUN {flags} {json.dumps(['/bin/sh', '-euc', command])}",
+        "FROM scratch",
+        "COPY --from=looked /tmp/kaiun-sizes /sizes",
+        "",
+    )
+    with tempfile.TemporaryDirectory(prefix="kaiun-look-") as folder:
+        context, output = Path(folder, "context"), Path(folder, "output")
+        context.mkdir()
+        (context / "Dockerfile").write_text("\n".join(lines))
+        args = (("AT", uuid.uuid4().hex),)
+        run(host.client, Recipe("", context, "Dockerfile", {}, args=args), host.stop, output)
+        found = (line.split("\t") for line in (output / "sizes").read_text().splitlines())
+        return {name: int(kib) * 1024 for kib, name in found if int(kib) > _EMPTY_KIB}
+
+
+def _emptier(host: Host, inside: str, own: str) -> Callable[[], None]:
+    script = f"find {own} -mindepth 1 -delete 2>/dev/null || rm -rf {own}/* {own}/.[!.]*;"
+
+    def remove() -> None:
+        _in_mounts(host, inside, [own], script)
+
+    return remove
+
+
+def _remover(client: Client, *words: str) -> Callable[[], None]:
+    def remove() -> None:
+        done = probe.call(client, *words)
+        if done.returncode:
+            said = done.stderr.strip().splitlines()
+            raise ImageError(f"docker {' '.join(words)} failed", detail=said[-3:])
+
+    return remove
+
+
+def _images(client: Client, repository: str) -> Iterator[tuple[str, int, float]]:
+    """Yield name, size in bytes and age in days of each image of a repository."""
+    layout = "{{.Repository}}:{{.Tag}}\t{{.Size}}\t{{.CreatedAt}}"
+    listed = probe.call(client, "image", "ls", f"--format={layout}", repository).stdout
+    for line in listed.splitlines():
+        name, size, created = line.split("\t")
+        made = datetime.strptime(" ".join(created.split()[:3]), "%Y-%m-%d %H:%M:%S %z")
+        yield name, to_bytes(size), (time.time() - made.timestamp()) / _DAY_S
+
+
+def _volume_sizes(client: Client) -> Mapping[str, int]:
+    done = probe.call(client, "system", "df", "--verbose", "--format={{json .Volumes}}")
+    listed = json.loads(done.stdout or "[]") if done.returncode == 0 else []
+    return {each["Name"]: to_bytes(each["Size"]) for each in listed}
+
+
+def _pointers(host: Host) -> Iterator[Path]:
+    """Yield the files that name the volumes of the last good compiles."""
+    yield from (host.home / "assets" / "caches").glob(f"{host.app}-*/*.json")
+
+
+def _volumes(pointer: Path) -> str:
+    try:
+        found = json.loads(pointer.read_text())
+    except (OSError, ValueError):
+        return ""
+    return str(found.get("volumes", "")) if isinstance(found, dict) else ""
+
+
+def _age_d(path: Path) -> float:
+    return (time.time() - path.stat().st_mtime) / _DAY_S
