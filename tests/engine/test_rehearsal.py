@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from support.engine import (
     Engine,
     container,
@@ -63,6 +64,29 @@ def test_fast_clock_never_goes_back(start: Start, family: str) -> None:
     ecs = engine.client("ecs")
     assert run(ecs, family, exit=0)["createdAt"] >= before
     assert before.timestamp() > time.time()
+
+
+def test_deleted_task_definition_stays_while_something_needs_it(start: Start, family: str) -> None:
+    ecs = start("--time-scale", str(HOUR_S)).client("ecs")
+    ecs.create_cluster(clusterName="c")
+    used, unused = register(ecs, family), register(ecs, family)
+    ecs.create_service(cluster="c", serviceName="web", taskDefinition=used, desiredCount=1)
+    for arn in (used, unused):
+        ecs.deregister_task_definition(taskDefinition=arn)
+    ecs.delete_task_definitions(taskDefinitions=[used, unused])
+    until(lambda: not is_known(ecs, unused))
+    assert is_known(ecs, used)
+    ecs.delete_service(cluster="c", service="web", force=True)
+    until(lambda: not is_known(ecs, used))
+    assert register(ecs, family).endswith(":3")
+
+
+def is_known(ecs: Any, arn: str) -> bool:
+    try:
+        ecs.describe_task_definition(taskDefinition=arn)
+    except ClientError:
+        return False
+    return True
 
 
 def test_behaviour_is_told_once_for_all_containers(start: Start, family: str) -> None:

@@ -232,3 +232,25 @@ def test_services_are_listed_by_the_namespace_of_service_connect(
     assert found == [arns["a"]]
     with pytest.raises(ClientError, match="NamespaceNotFoundException"):
         ecs.list_services_by_namespace(namespace="nowhere")
+
+
+def test_tasks_have_the_tags_that_ecs_manages(ecs: Any, cluster: str, family: str) -> None:
+    register(ecs, family)
+    tag = {"key": "team", "value": "a"}
+    ecs.create_service(
+        cluster=cluster,
+        serviceName="web",
+        taskDefinition=family,
+        desiredCount=1,
+        tags=[tag],
+        propagateTags="SERVICE",
+        enableECSManagedTags=True,
+    )
+    wait_rollout(ecs, cluster, "web")
+    arns = ecs.list_tasks(cluster=cluster)["taskArns"]
+    (task,) = ecs.describe_tasks(cluster=cluster, tasks=arns, include=["TAGS"])["tasks"]
+    assert {t["key"]: t["value"] for t in task["tags"]} == {
+        "team": "a",
+        "aws:ecs:clusterName": cluster,
+        "aws:ecs:serviceName": "web",
+    }

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STOPPED_KEPT_S = 3600.0
 RETRY_S = 1.0
 
 

@@ -11,18 +11,17 @@ import contextlib
 import logging
 from collections.abc import Sequence
 
-from kaiun.engine import traffic, wiring
-from kaiun.engine.agent import STOPPED_KEPT_S, Agent
+from kaiun.engine import wiring
+from kaiun.engine.agent import Agent
 from kaiun.engine.balancer.base import Balancer
-from kaiun.engine.operations.making import Order
 from kaiun.engine.operations.placing import launch
 from kaiun.engine.operations.protection import protected_until
-from kaiun.engine.operations.service_config import aliases
 from kaiun.engine.operations.tasks import stop
+from kaiun.engine.ordering import order_of
+from kaiun.engine.pruning import prune
 from kaiun.engine.shifts import Shifts
-from kaiun.engine.store import Doc
 from kaiun.engine.targets import Targets
-from kaiun.engine.tasksets import is_told, order_of, show_task_set
+from kaiun.engine.tasksets import is_told, show_task_set
 from kaiun.engine.views import add_event, show_state, task_view
 from kaiun.engine.world import World
 from kaiun.scheduler import events, service, transition
@@ -30,7 +29,6 @@ from kaiun.scheduler.model import (
     Action,
     AskHook,
     ConfirmTask,
-    Deployment,
     Emit,
     ServiceState,
     SettleTask,
@@ -207,8 +205,7 @@ class Core:
         deployment = next(d for d in state.deployments if d.id == deployment_id)
         task_set = world.task_sets.get(arn)
         doc = world.services[task_set["serviceArn"] if task_set else arn]
-        order = order_of(world, task_set) if task_set else _order(world, doc, deployment)
-        made, failures = launch(world, order, count)
+        made, failures = launch(world, order_of(world, arn, deployment), count)
         if made:
             text = events.started(state.name, [t["_"]["id"] for t in made])
             add_event(world, doc, text)
@@ -240,46 +237,10 @@ class Core:
             self._world.alarm()
 
     def _prune(self, now: float) -> None:
-        """Forget tasks that stopped an hour ago."""
-        if now < self._prune_at:
-            return
-        self._prune_at = now + PRUNE_EVERY_S
-        for task in self._world.tasks.values():
-            if task["lastStatus"] == "STOPPED" and now - task["stoppedAt"] > STOPPED_KEPT_S:
-                if task["_"]["service"] and not task["_"]["settled"]:
-                    continue
-                del self._world.tasks[task["_"]["id"]]
+        if now >= self._prune_at:
+            self._prune_at = now + PRUNE_EVERY_S
+            prune(self._world)
 
 
 def _soonest(*times: float | None) -> float | None:
     return min((time for time in times if time is not None), default=None)
-
-
-def _order(world: World, doc: Doc, deployment: Deployment) -> Order:
-    """Return the order for tasks of a deployment."""
-    definition = world.task_definitions[deployment.task_definition]
-    members = doc["_"]["deployments"][deployment.id]
-    revision = world.revisions[doc["_"]["revisions"][deployment.id]]
-    tags: list[Doc] = []
-    if doc["propagateTags"] == "SERVICE":
-        tags = list(doc["tags"])
-    elif doc["propagateTags"] == "TASK_DEFINITION":
-        tags = list(definition["_"]["tags"])
-    return Order(
-        cluster=doc["clusterArn"],
-        definition=definition,
-        group=f"service:{doc['serviceName']}",
-        launch_type=members.get("launchType", "EC2"),
-        started_by=deployment.id,
-        service=doc["serviceArn"],
-        deployment=deployment.id,
-        network=members.get("networkConfiguration", {}).get("awsvpcConfiguration"),
-        tags=tags,
-        execute_command=doc["enableExecuteCommand"],
-        providers=members.get("capacityProviderStrategy", ()),
-        daemon=doc["schedulingStrategy"] == "DAEMON",
-        aliases=aliases(members),
-        constraints=doc["placementConstraints"],
-        strategies=doc["placementStrategy"],
-        load_balancers=traffic.load_balancers(revision),
-    )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from kaiun.engine.operations.making import Order
 from kaiun.engine.store import Doc
 from kaiun.engine.world import World
 from kaiun.scheduler.model import Action, Emit, ServiceStatus
@@ -27,33 +26,6 @@ def computed_count(service: Doc, scale: Doc) -> int:
     """Return how many tasks a task set is to have: always rounded up, as ECS says."""
     count: int = math.ceil(service["desiredCount"] * scale["value"] / 100)
     return count
-
-
-def order_of(world: World, task_set: Doc) -> Order:
-    """Return the order for tasks of a task set."""
-    service = world.services[task_set["serviceArn"]]
-    definition = world.task_definitions[task_set["taskDefinition"]]
-    tags: list[Doc] = []
-    if service["propagateTags"] == "SERVICE":
-        tags = list(service["tags"])
-    elif service["propagateTags"] == "TASK_DEFINITION":
-        tags = list(definition["_"]["tags"])
-    return Order(
-        cluster=task_set["clusterArn"],
-        definition=definition,
-        group=f"service:{service['serviceName']}",
-        launch_type=task_set.get("launchType", "EC2"),
-        started_by=task_set["id"],
-        service=task_set["taskSetArn"],
-        deployment=task_set["id"],
-        network=task_set.get("networkConfiguration", {}).get("awsvpcConfiguration"),
-        tags=tags,
-        execute_command=service["enableExecuteCommand"],
-        providers=task_set.get("capacityProviderStrategy", ()),
-        constraints=service["placementConstraints"],
-        strategies=service["placementStrategy"],
-        load_balancers=task_set["loadBalancers"],
-    )
 
 
 def is_told(action: Action) -> bool:

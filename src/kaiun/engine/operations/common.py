@@ -120,6 +120,14 @@ def check_tags(tags: Iterable[Doc]) -> list[Doc]:
     return checked
 
 
+def managed_tags(cluster: str, service_name: str | None = None) -> list[Doc]:
+    """Return the tags that ECS itself gives to tasks where enableECSManagedTags is set."""
+    tags = [{"key": "aws:ecs:clusterName", "value": name_of(cluster)}]
+    if service_name is not None:
+        tags.append({"key": "aws:ecs:serviceName", "value": service_name})
+    return tags
+
+
 def merge_tags(old: Iterable[Doc], new: Iterable[Doc]) -> list[Doc]:
     values = {tag["key"]: tag["value"] for tag in [*old, *new]}
     return [{"key": key, "value": value} for key, value in values.items()]

@@ -9,6 +9,7 @@ from kaiun.engine.operations import service_config, task_size
 from kaiun.engine.operations.common import (
     check_tags,
     cluster_arn,
+    managed_tags,
     merge_tags,
     missing,
     name_of,
@@ -74,6 +75,8 @@ def _order(world: World, params: Params) -> Order:
     tags = check_tags(params.get("tags", []))
     if params.get("propagateTags") == "TASK_DEFINITION":
         tags = merge_tags(definition["_"]["tags"], tags)
+    if params.get("enableECSManagedTags"):
+        tags = merge_tags(tags, managed_tags(cluster))
     return Order(
         cluster=cluster,
         definition=definition,
