@@ -51,8 +51,8 @@ def test_an_hour_passes_in_a_second(start: Start, family: str) -> None:
     ecs = start("--time-scale", str(HOUR_S)).client("ecs")
     task = run(ecs, family, run_ms=HOUR_S * 1000, exit=7)
     assert task["containers"][0]["exitCode"] == 7
-    ran = (task["stoppedAt"] - task["startedAt"]).total_seconds()
-    assert ran >= HOUR_S
+    took = (task["stoppedAt"] - task["createdAt"]).total_seconds()
+    assert took >= HOUR_S
 
 
 def test_fast_clock_never_goes_back(start: Start, family: str) -> None:
