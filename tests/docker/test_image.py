@@ -22,6 +22,7 @@ from support.images import Bench, docker, registry_process
 from support.processes import running
 
 from kaiun.config import load
+from kaiun.cpu import report
 from kaiun.errors import ImageError
 from kaiun.image import (
     Built,
@@ -99,6 +100,7 @@ def test_arguments_reach_the_build_and_labels_the_image(bench: Bench) -> None:
     labels = json.loads(
         docker("image", "inspect", "-f", "{{json .Config.Labels}}", built.reference)
     )
+    assert report.parse_label(labels.pop(report.LABEL))
     assert labels == {
         "kaiun.app": bench.source.app,
         "org.opencontainers.image.created": "2026-01-02T03:04:05+09:00",

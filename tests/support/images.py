@@ -34,8 +34,13 @@ CMD ["/bin/ls", "/app"]
 
 def system() -> dict[str, str | bytes]:
     """Return a root file system that can run this machine's shell."""
+    return programs(*PROGRAMS)
+
+
+def programs(*names: str) -> dict[str, str | bytes]:
+    """Return programs of this machine with the libraries that they need."""
     files: dict[str, str | bytes] = {}
-    for name in PROGRAMS:
+    for name in names:
         program = shutil.which(name)
         assert program
         linked = subprocess.run(["ldd", program], capture_output=True, text=True, check=True)

@@ -83,6 +83,7 @@ CpuUnits = Annotated[
         {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)? ?vCPU$"},
     ),
 ]
+CpuBaseline = Annotated[str, AfterValidator(values.cpu_baseline)]
 Argv = Annotated[
     tuple[str, ...],
     BeforeValidator(values.to_argv),

@@ -22,6 +22,7 @@ from kaiun.config.fields import (
     Bucket,
     BuildHost,
     Cluster,
+    CpuBaseline,
     Directory,
     Env,
     LogGroup,
@@ -80,8 +81,18 @@ class Image(Model):
     args: Env = Field(
         default={}, description="Build arguments. Not for secrets: they stay in the image."
     )
-    cpu: Literal["x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4"] | None = Field(
-        default=None, description="The newest CPU level that the image may need."
+    cpu: CpuBaseline | None = Field(
+        default=None,
+        description="The oldest CPU that the image has to run on: a level of x86-64 (`x86-64`, "
+        "`x86-64-v2`, `-v3`, `-v4`), an EC2 family or `fargate`. A build with machine code above "
+        "it fails; without it such code is only told.",
+        examples=["x86-64-v2", "m5", "fargate"],
+    )
+    cpu_allow: dict[Text, Text] = Field(
+        default={},
+        description="Files that may be above `cpu`: pattern of the path in the image, or of the "
+        "package → the reason why that is right.",
+        examples=[{"gem fast_blur *": "only the render workers load it, and they run on m5"}],
     )
     cache: Literal["registry"] | None = Field(
         default=None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 
 AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)
 MIB = {"": 1.0, "mb": 1.0, "mib": 1.0, "m": 1.0, "g": 1024.0, "gb": 1024.0, "gib": 1024.0}
@@ -162,6 +163,18 @@ def _repository_hint(text: str) -> str:
     if not REPOSITORY.fullmatch(bare):
         bare = f"{host}{slash}{path.lower()}"
     return f"write `{bare}`" if bare != text and REPOSITORY.fullmatch(bare) else ""
+
+
+def cpu_baseline(text: str) -> str:
+    """Check a CPU baseline: a level of x86-64, an EC2 family, an instance type, or fargate."""
+    from kaiun.cpu import families, levels
+
+    if text in levels.LEVELS or families.find(text) or "${" in text:
+        return text
+    expected = "expected a level such as x86-64-v2, an EC2 family such as m5, or fargate"
+    known = [*levels.LEVELS, *(n for row in families.FAMILIES for n in row.names.split())]
+    close = get_close_matches(text.lower().replace("_", "-"), known, n=1)
+    raise BadValueError(expected, f"did you mean `{close[0]}`?" if close else "")
 
 
 def nonempty(text: str) -> str:

@@ -36,10 +36,12 @@ _GZIP = b"\x1f\x8b"
 _BLOCK = 1 << 20
 
 
-def of_engine(client: Client, image: str, store: Store) -> list[File] | None:
+def of_engine(
+    client: Client, image: str, store: Store, *, folders: bool = True
+) -> list[File] | None:
     """Return the files of an image that the engine has; None where it has none of that name.
 
-    Raises ImageError.
+    Without `folders` the engine's own are not looked into. Raises ImageError.
     """
     done = probe.call(client, "image", "inspect", "--", image)
     if done.returncode:
@@ -48,10 +50,10 @@ def of_engine(client: Client, image: str, store: Store) -> list[File] | None:
     diff_ids = found["RootFS"].get("Layers") or []
 
     def read(missing: Sequence[str], examiner: Examiner) -> Layers:
-        folders = _folders(found, diff_ids)
-        if folders is None:
+        own = _folders(found, diff_ids) if folders else None
+        if own is None:
             return _saved(client, found["Id"], missing, examiner)
-        return {each: tree.from_folder(folders[each], examiner, overlay=True) for each in missing}
+        return {each: tree.from_folder(own[each], examiner, overlay=True) for each in missing}
 
     return files_of_layers(store, diff_ids, read)
 

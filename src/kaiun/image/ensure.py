@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 
 from kaiun.cpu import levels, shim
 from kaiun.errors import ImageError
-from kaiun.image import caches, layer, leftovers, lock, probe, record, reference, registrycache
+from kaiun.image import (
+    baseline,
+    caches,
+    layer,
+    leftovers,
+    lock,
+    probe,
+    record,
+    reference,
+    registrycache,
+)
 from kaiun.image import client as clients
 from kaiun.image.adaptation import Adapting, adapted
 from kaiun.image.build import Recipe, build
@@ -212,15 +222,19 @@ def _export(client: Client, kept: registrycache.Kept, recipe: Recipe, job: _Job)
 def _build(client: Client, recipe: Recipe, job: _Job) -> None:
     """Build the image of the user's Dockerfile; for the app's image, add kaiun's layer."""
     stop = job.workshop.stop
+    judging = baseline.Judging(client, job.workshop.home, job.wanted, job.tell, stop)
     if not job.wanted.layer:
         build(client, recipe, progress=job.tell, stop=stop)
+        baseline.judge(recipe, judging)
         return
     plain = leftovers.plain_name(job.workshop.home, job.name)
     configs = job.supply.configs(job.tell)
     layering = layer.Layering(client, job.tell, stop, configs, job.revision.sha)
     try:
         build(client, replace(recipe, name=plain), progress=job.tell, stop=stop)
-        layer.add(plain, recipe, layering)
+        labelled = baseline.labelled(plain, recipe, judging)
+        layer.add(plain, labelled, layering)
+        baseline.judge(labelled, judging)
     finally:
         probe.untag(client, plain)
 

@@ -30,9 +30,10 @@ def app_source(config: Config) -> Source:
         image.dockerfile,
         image.target or "",
         tuple(image.args.items()),
-        cpu=image.cpu or "",
         cache=image.cache == "registry",
         layer=config.file,
+        cpu=image.cpu or "",
+        cpu_allow=tuple(image.cpu_allow.items()),
     )
 
 
@@ -111,4 +112,5 @@ def _wanted(config: Config, name: str, image: Build | str | None) -> Source | st
         by_tree=True,
         cpu=config.image.cpu or "",
         cache=config.image.cache == "registry",
+        cpu_allow=tuple(config.image.cpu_allow.items()),
     )

@@ -34,9 +34,10 @@ class Source:
     target: str = ""
     args: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # may hold secrets
     by_tree: bool = False
-    cpu: str = ""  # the baseline of CPUs that compilers build for, "" for none
+    cpu: str = ""  # the baseline that compilers build for and the image keeps to, "" for none
     cache: bool = False  # whether layers are kept in the registry too
     layer: str = ""  # the name of kaiun.yml where kaiun's layer is added, else ""
+    cpu_allow: tuple[tuple[str, str], ...] = ()  # what may be above it, and why
 
 
 @dataclass(frozen=True, slots=True)
