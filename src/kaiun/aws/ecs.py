@@ -9,6 +9,7 @@ from kaiun.aws.caller import Answer, Caller, batches, each
 from kaiun.aws.types import (
     Cluster,
     Failure,
+    Instance,
     Request,
     Service,
     ServiceDeployment,
@@ -23,6 +24,8 @@ from kaiun.errors import AwsError
 SERVICES_A_CALL = 10
 TASKS_A_CALL = 100
 REVISIONS_A_CALL = 20
+INSTANCES_A_CALL = 100
+INSTANCE_TYPE = "ecs.instance-type"
 
 
 class Ecs:
@@ -183,6 +186,27 @@ class Ecs:
             for item in answers
             for one in cast("list[ServiceRevision]", item["serviceRevisions"])
         ]
+
+    def instance_types(self, cluster: str) -> list[str]:
+        """Return the instance types of the cluster's EC2 instances, each once; [] without any.
+
+        Source: ECS developer guide, attribute `ecs.instance-type` of container instances.
+        """
+        params = {"cluster": cluster}
+        pages = self._caller.pages("ecs", "list_container_instances", params, where=cluster)
+        arns = [arn for page in pages for arn in cast("list[str]", page["containerInstanceArns"])]
+
+        def describe(some: Sequence[str]) -> Answer:
+            wanted = {"cluster": cluster, "containerInstances": list(some)}
+            return self._call("describe_container_instances", wanted, cluster)
+
+        answers = each(describe, batches(arns, INSTANCES_A_CALL))
+        found = [
+            one for item in answers for one in cast("list[Instance]", item["containerInstances"])
+        ]
+        attributes = (pair for instance in found for pair in instance.get("attributes", []))
+        types = {pair.get("value", "") for pair in attributes if pair["name"] == INSTANCE_TYPE}
+        return sorted(types - {""})
 
     def stop_service_deployment(self, arn: str, *, rollback: bool = True) -> None:
         """Stop a deployment (StopServiceDeployment): ROLLBACK, else ABORT."""

@@ -24,6 +24,16 @@ class Cluster(TypedDict, total=False):
     status: str
 
 
+class Attribute(TypedDict, total=False):
+    name: str
+    value: str
+
+
+class Instance(TypedDict, total=False):
+    containerInstanceArn: str
+    attributes: list[Attribute]
+
+
 class Event(TypedDict, total=False):
     id: str
     createdAt: datetime

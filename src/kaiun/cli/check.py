@@ -81,6 +81,7 @@ def command(setup: Setup, rev: str) -> int:
 
 def _deploy(checks: Checks, config: Config, aws: Aws, revision: Revision) -> None:
     """Check what a deploy of this revision needs."""
+    from kaiun.deploy.cpugate import CpuGate
     from kaiun.deploy.ship import Ship
     from kaiun.image import Workshop, find_all
 
@@ -90,6 +91,9 @@ def _deploy(checks: Checks, config: Config, aws: Aws, revision: Revision) -> Non
     workshop = Workshop(injected=credentials(lambda: aws))
     images = checks.check("registry", lambda: find_all(config, revision, workshop), _images)
     if images is not None:
+        built = {name: image for name, image in images.items() if image}
+        gate = CpuGate(aws, config, workshop.connected)
+        checks.check("CPU", lambda: gate(built, lambda _: None), lambda _: _cpu(built))
         checks.check("plan", lambda: planned(images), _steps)
 
 
@@ -110,6 +114,10 @@ def _region(aws: Aws) -> str:
 def _images(images: Mapping[str, Built | None]) -> str:
     missing = [name for name, built in images.items() if built is None]
     return f"to be built: {', '.join(missing)}" if missing else "has every image"
+
+
+def _cpu(built: Mapping[str, Built]) -> str:
+    return "the machines can run every image" if built else "nothing built to judge"
 
 
 def _steps(todo: Plan) -> str:

@@ -22,14 +22,21 @@ if TYPE_CHECKING:
 @click.command(name="deploy", cls=WithCaches)
 @click.argument("rev", default="HEAD")
 @no_cache_option
+@click.option(
+    "--allow-cpu",
+    metavar="REASON",
+    default="",
+    help="Deploy an image that needs more than the cluster's CPUs have; noted in the history.",
+)
 @verb
-def command(setup: Setup, rev: str, no_cache: frozenset[str]) -> None:
+def command(setup: Setup, rev: str, no_cache: frozenset[str], allow_cpu: str) -> None:
     """Build REV (HEAD) if needed, run before-deploy tasks, roll the services, watch them.
 
     A release that turns out bad is rolled back, with the reason on the screen: exit code 3.
     """
     from kaiun.cli.building import Building
     from kaiun.cli.rolling import Rolling, ask
+    from kaiun.deploy.cpugate import CpuGate
     from kaiun.deploy.ship import Ship
     from kaiun.image import Workshop, ensure_all
 
@@ -38,12 +45,14 @@ def command(setup: Setup, rev: str, no_cache: frozenset[str]) -> None:
     console = setup.console
     console.say(f"{config.app} → {config.environment}: {revision.short} {revision.subject}")
 
+    workshop = Workshop(Building(console), credentials(lambda: aws), no_cache=no_cache)
+    gate = CpuGate(aws, config, workshop.connected, allow_cpu)
+
     def images() -> Mapping[str, Built]:
-        workshop = Workshop(Building(console), credentials(lambda: aws), no_cache=no_cache)
         return ensure_all(config, revision, workshop)
 
     with Rolling(console) as rolling:
-        ship = Ship(aws, config, rolling, partial(ask, console, rolling))
+        ship = Ship(aws, config, rolling, partial(ask, console, rolling), gate=gate)
         try:
             report = ship.deploy(revision, images)
         except BaseException:

@@ -50,6 +50,7 @@ class Record:
     cause: str = ""
     task_definitions: Mapping[str, str] = field(default_factory=dict)
     source: str = FROM_HISTORY
+    allowed_cpu: str = ""  # why an image above the cluster's CPUs was let pass
 
 
 def release_id(revision: str, now: float) -> str:

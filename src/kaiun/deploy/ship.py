@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Images = Callable[[], Mapping[str, "Built"]]
+# Refuses images that the cluster cannot run; returns the reason for which one was let pass.
+Gate = Callable[[Mapping[str, "Built"], Listener], str]
 NOT_BUILT = "(not built yet)"
 
 
@@ -58,6 +60,7 @@ class Ship:
     listener: Listener
     ask: Callable[[], Choice] = lambda: Choice.LEAVE
     assets: AssetStage | None = None  # where pages ask a bucket for them
+    gate: Gate = lambda _images, _listener: ""
     clock: Callable[[], float] = time.time
     stages: dict[str, float] = field(default_factory=dict)
 
@@ -74,7 +77,7 @@ class Ship:
 
         What is live is read first: without credentials nothing is built. Nothing is written, not
         even the lock, when nothing differs. Raises DeployFailed, DeployStuck, DeployLocked,
-        Interrupted.
+        Interrupted, and ImageError for an image that the cluster cannot run.
         """
         began = self.clock()
         wanted = names.wanted(self.config)
@@ -86,7 +89,8 @@ class Ship:
             self.listener(Note(text))
         if todo.empty and not todo.in_progress:
             return self._report(release.id, revision.sha, changed=False, notes=todo.notes)
-        record = self._record(release, revision.subject, began)
+        allowed = self.gate(built, self.listener)
+        record = replace(self._record(release, revision.subject, began), allowed_cpu=allowed)
         self._run(todo, live, record)
         return self._report(release.id, revision.sha, changed=True, notes=todo.notes)
 

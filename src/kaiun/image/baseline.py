@@ -18,12 +18,11 @@ from kaiun.cpu import levels, report, store
 from kaiun.cpu.verdict import Kind
 from kaiun.errors import ImageError, KaiunError
 from kaiun.image import contents
-from kaiun.image.build import build
+from kaiun.image.build import Recipe, build
 from kaiun.image.events import BuildEvent
 
 if TYPE_CHECKING:
     from kaiun.cpu.report import Item, Report
-    from kaiun.image.build import Recipe
     from kaiun.image.client import Client
     from kaiun.image.events import Progress
     from kaiun.image.source import Source
@@ -74,9 +73,7 @@ def judge(recipe: Recipe, judging: Judging) -> None:
     try:
         (folder / "Dockerfile").write_text(f"FROM {recipe.name}\n")
         labels = {**recipe.labels, report.LABEL: found.label()}
-        ours = replace(
-            recipe, context=folder, dockerfile="Dockerfile", labels=labels, target="", args=()
-        )
+        ours = Recipe(recipe.name, folder, "Dockerfile", labels)
         build(judging.client, ours, progress=judging.progress, stop=judging.stop)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

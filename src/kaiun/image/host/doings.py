@@ -39,8 +39,8 @@ def fixed(job: Job, request: Json) -> Json | None:
 
 def _wanted(job: Job, request: Json) -> tuple[Source, Delivered]:
     given = request["source"]
-    args = tuple((name, value) for name, value in given["args"])
-    wanted = made(Source, given | {"root": Path(), "args": args})
+    pairs = {key: tuple((k, v) for k, v in given[key]) for key in ("args", "cpu_allow")}
+    wanted = made(Source, given | {"root": Path(), **pairs})
     return wanted, Delivered(job, request["tag"], wanted.layer)
 
 
