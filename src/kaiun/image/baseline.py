@@ -19,7 +19,7 @@ from kaiun.cpu.verdict import Kind
 from kaiun.errors import ImageError, KaiunError
 from kaiun.image import contents
 from kaiun.image.build import Recipe, build
-from kaiun.image.events import BuildEvent
+from kaiun.image.events import BuildEvent, silent
 
 if TYPE_CHECKING:
     from kaiun.cpu.report import Item, Report
@@ -74,7 +74,7 @@ def judge(recipe: Recipe, judging: Judging) -> None:
         (folder / "Dockerfile").write_text(f"FROM {recipe.name}\n")
         labels = {**recipe.labels, report.LABEL: found.label()}
         ours = Recipe(recipe.name, folder, "Dockerfile", labels)
-        build(judging.client, ours, progress=judging.progress, stop=judging.stop)
+        build(judging.client, ours, progress=silent, stop=judging.stop)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
