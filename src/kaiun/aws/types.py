@@ -76,6 +76,7 @@ class Service(TypedDict, total=False):
     taskDefinition: str
     deploymentConfiguration: Mapping[str, object]
     deployments: list[Deployment]
+    currentServiceDeployment: str
     events: list[Event]
     createdAt: datetime
     loadBalancers: list[ServiceLoadBalancer]
@@ -154,6 +155,18 @@ class TaskDefinition(TypedDict, total=False):
     registeredBy: str
 
 
+class LifecycleHook(TypedDict, total=False):
+    hookId: str
+    targetType: str
+    status: str
+    expiresAt: datetime
+
+
+class ServiceRevisionSummary(TypedDict, total=False):
+    arn: str
+    requestedProductionTrafficWeight: float
+
+
 class ServiceDeployment(TypedDict, total=False):
     serviceDeploymentArn: str
     serviceArn: str
@@ -162,6 +175,9 @@ class ServiceDeployment(TypedDict, total=False):
     createdAt: datetime
     finishedAt: datetime
     targetServiceRevisionArn: str
+    targetServiceRevision: ServiceRevisionSummary
+    lifecycleStage: str
+    lifecycleHookDetails: list[LifecycleHook]
 
 
 class ServiceRevision(TypedDict, total=False):

@@ -86,7 +86,7 @@ class Rolling:
 
     def _plain(self, rollouts: tuple[Progress, ...]) -> None:
         for p in rollouts:
-            shape = (p.verdict, p.old, p.new, p.pending, p.healthy)
+            shape = (p.verdict, p.old, p.new, p.pending, p.healthy, p.standing)
             if self._told.get(p.follow.process) != shape:
                 self._told[p.follow.process] = shape
                 self._line(f"  {p.follow.process}: {_counts(p)}")
@@ -133,7 +133,7 @@ def _table(rollouts: tuple[Progress, ...]) -> Table:
         table.add_column(header, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True, overflow="ellipsis")
     for p in rollouts:
-        state = f"{p.verdict}: {p.cause}" if p.cause else str(p.verdict)
+        state = _state(p)
         numbers = (p.old, p.new, p.pending, p.healthy, p.desired)
         table.add_row(p.follow.process, *map(str, numbers), _unprefixed(state)[:WIDE])
     return table
@@ -141,7 +141,12 @@ def _table(rollouts: tuple[Progress, ...]) -> Table:
 
 def _counts(p: Progress) -> str:
     counts = f"old {p.old}, new {p.new}, pending {p.pending}, healthy {p.healthy} of {p.desired}"
-    return f"{counts} ({p.verdict}{': ' + p.cause if p.cause else ''})"
+    return f"{counts} ({_state(p)})"
+
+
+def _state(p: Progress) -> str:
+    more = p.cause or ("" if p.over else str(p.standing))
+    return f"{p.verdict}: {more}" if more else str(p.verdict)
 
 
 def _unprefixed(message: str) -> str:

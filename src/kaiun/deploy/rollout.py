@@ -17,6 +17,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from kaiun.deploy import eventlog
+from kaiun.deploy.staged import NOWHERE, Standing
 
 if TYPE_CHECKING:
     from kaiun.aws.types import Deployment, Event, Service
@@ -43,6 +44,8 @@ class Follow:
     drain_s: float = 0.0  # deregistration delay; 0 without a load balancer
     stop_timeout_s: float = 30.0
     min_healthy_percent: int = 100
+    staged: str = ""  # ARN of the service deployment where it shifts traffic
+    bake_s: float = 0.0  # how long it may stand still at most on the way
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class Progress:
     seen: frozenset[str] = field(default_factory=frozenset, repr=False)
     boot_s: float | None = None  # how long the service's last rollout took until it retired tasks
     retire_s: float | None = None  # and from then on until it was completed
+    standing: Standing = NOWHERE
 
     @property
     def over(self) -> bool:
@@ -171,7 +175,7 @@ def _healthy(progress: Progress, mine: Deployment) -> int:
 
     DescribeServices does not tell health; but below the minimum ECS retires nothing.
     """
-    if mine.get("rolloutState") == "COMPLETED":
+    if mine.get("rolloutState") == "COMPLETED" or progress.standing.proven:
         return progress.new
     minimum = ceil(progress.desired * progress.follow.min_healthy_percent / 100)
     if progress.old_at_start < minimum:

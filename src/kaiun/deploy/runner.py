@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from kaiun.aws.client import parallel
-from kaiun.deploy import failing
+from kaiun.deploy import failing, staged
 from kaiun.deploy.diagnose import Examiner
 from kaiun.deploy.events import Did, Listener, StageBegan, StageEnded
 from kaiun.deploy.oneoff import OneOff
@@ -250,11 +250,16 @@ class Runner:
             fetch=lambda names: self.aws.ecs.describe_services(cluster, names),
             listener=self.listener,
             examine=examiner.examine,
+            stages=self._stages,
             pace=Pace(steady_s=LOCAL_STEADY_S) if self.config.is_local else Pace(),
             stuck_s=LOCAL_STUCK_S if self.config.is_local else 900.0,
             clock=self.clock,
             sleep=self.sleep,
         )
+
+    def _stages(self, arns: Sequence[str]) -> dict[str, staged.Standing]:
+        found = self.aws.ecs.describe_service_deployments(arns)
+        return {item["serviceDeploymentArn"]: staged.read(item) for item in found}
 
 
 def _new_deployment(touched: Touched) -> bool:

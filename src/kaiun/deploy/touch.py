@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from kaiun.deploy import staged
 from kaiun.deploy.rollout import Follow
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ def follow(
         drain_s=float(settings.drain) if settings and balanced else 0.0,
         stop_timeout_s=float(settings.stop_timeout) if settings else 30.0,
         min_healthy_percent=cast("int", rules.get("minimumHealthyPercent", 100)),
+        staged=staged.arn_of(service),
+        bake_s=staged.longest_bake_s(service),
     )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from kaiun.deploy.events import Listener, Note, Rolled
 from kaiun.deploy.pace import Pace, next_poll
 from kaiun.deploy.rollout import Progress, Verdict, advance
+from kaiun.deploy.staged import Standing, invitation, placed
 from kaiun.errors import AwsError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 Fetch = Callable[[Sequence[str]], Mapping[str, "Service"]]
 Examine = Callable[[Progress], bool]
+Stages = Callable[[Sequence[str]], Mapping[str, Standing]]  # by ARN of the service deployment
 UNREACHABLE_S = 120.0  # AWS, or a local ECS that is being restarted, may be away that long
 
 
@@ -31,6 +33,7 @@ class Watch:
     fetch: Fetch
     listener: Listener
     examine: Examine
+    stages: Stages = lambda _arns: {}
     pace: Pace = field(default_factory=Pace)
     stuck_s: float = 900.0
     clock: Callable[[], float] = time.time
@@ -53,13 +56,30 @@ class Watch:
 
     def _step(self, before: Sequence[Progress]) -> tuple[Progress, ...]:
         services = self._ask([p.follow.service for p in before if not p.over])
+        standings = self._standings(before)
         now = self.clock()
         return tuple(
             replace(p, new_events=())
             if p.over
-            else self._judged(p, services.get(p.follow.service), now)
+            else self._placed(self._judged(p, services.get(p.follow.service), now), standings, now)
             for p in before
         )
+
+    def _standings(self, rollouts: Sequence[Progress]) -> Mapping[str, Standing]:
+        arns = [p.follow.staged for p in rollouts if p.follow.staged and not p.over]
+        try:
+            return self.stages(arns) if arns else {}
+        except AwsError:  # it can be done without: the rollout itself is told by the service
+            return {}
+
+    def _placed(self, before: Progress, standings: Mapping[str, Standing], now: float) -> Progress:
+        standing = standings.get(before.follow.staged)
+        if standing is None:
+            return before
+        after = placed(before, standing, now)
+        if after.standing.hook and after.standing.hook != before.standing.hook:
+            self.listener(Note(invitation(after), warning=True))
+        return after
 
     def _judged(self, before: Progress, service: Service | None, now: float) -> Progress:
         progress = advance(before, service, now)
@@ -67,7 +87,8 @@ class Watch:
             return progress
         if progress.suspicion > before.suspicion and self.examine(progress):
             return replace(progress, verdict=Verdict.FAILED, cause="its tasks stop by themselves")
-        patience = self.stuck_s + progress.follow.drain_s + progress.follow.stop_timeout_s
+        follow = progress.follow
+        patience = self.stuck_s + follow.drain_s + follow.stop_timeout_s + follow.bake_s
         if now - progress.changed_at > patience:
             cause = f"nothing has moved for {now - progress.changed_at:.0f} s"
             return replace(progress, verdict=Verdict.FAILED, cause=cause)

@@ -70,6 +70,8 @@ BREAKER_DEFAULTS: Json = {
     "thresholdConfiguration": {"type": "BOUNDED_PERCENT", "value": 50},
 }
 ALARM_DEFAULTS: Json = {"enable": False, "rollback": False}
+CANARY_DEFAULTS: Json = {"canaryPercent": 5.0, "canaryBakeTimeInMinutes": 10}
+LINEAR_DEFAULTS: Json = {"stepPercent": 10.0, "stepBakeTimeInMinutes": 6}
 
 
 def primary(service: Service) -> Deployment | None:
@@ -114,6 +116,8 @@ def _deployment(value: object) -> Json:
     for key, defaults in (
         ("deploymentCircuitBreaker", BREAKER_DEFAULTS),
         ("alarms", ALARM_DEFAULTS),
+        ("canaryConfiguration", CANARY_DEFAULTS),
+        ("linearConfiguration", LINEAR_DEFAULTS),
     ):
         if part := cast("Json | None", known.get(key)):
             known[key] = without(part, defaults)
