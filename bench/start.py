@@ -147,7 +147,7 @@ def _image(root: Path) -> str:
     try:
         build(client, Recipe(plain, root, "Dockerfile", {}), progress=silent, stop=stop)
         layering = layer.Layering(client, silent, stop, configs, "0" * 40)
-        layer.add(plain, Recipe(name, root, "Dockerfile", {}), layering)
+        layer.add(layer.look(plain, layering), Recipe(name, root, "Dockerfile", {}), layering)
     finally:
         probe.untag(client, plain)
     return name

@@ -100,7 +100,8 @@ class Yard:
         configs = every(folder / "kaiun.yml")
         try:
             build(client, Recipe(plain, folder, "Dockerfile", {}), progress=silent, stop=stop)
-            layer.add(plain, recipe, layer.Layering(client, hear, stop, configs, "f" * 40))
+            layering = layer.Layering(client, hear, stop, configs, "f" * 40)
+            layer.add(layer.look(plain, layering), recipe, layering)
         finally:
             probe.untag(client, plain)
         return Built(name, notes)

@@ -44,6 +44,7 @@ class FakeRegistry:
     manifests: dict[tuple[str, str], str] = field(default_factory=dict)
     bodies: dict[tuple[str, str], bytes] = field(default_factory=dict)
     blobs: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    uploads: dict[str, bytes] = field(default_factory=dict)
     tags: dict[str, list[str]] = field(default_factory=dict)
     failures: deque[tuple[int, dict[str, str]]] = field(default_factory=deque)
     asked: list[Asked] = field(default_factory=list)
@@ -92,7 +93,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
-        body = self.rfile.read(length).decode("utf-8", "replace")
+        self.data = self.rfile.read(length)
+        body = self.data.decode("utf-8", "replace")
         self.registry.asked.append(Asked(self.command, self.path, dict(self.headers), body))
         if self.path.startswith("/token"):
             self._give_token(body)
@@ -104,12 +106,15 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer_v2()
 
-    do_GET = do_HEAD = do_POST = do_DELETE = _serve  # noqa: N815 (http.server's names)
+    do_GET = do_HEAD = do_POST = do_PATCH = do_PUT = do_DELETE = _serve  # noqa: N815 (http.server's names)
 
     def _answer_v2(self) -> None:
         path = urlsplit(self.path).path.removeprefix("/v2/")
         if path.endswith("/tags/list"):
             self._list(path.removesuffix("/tags/list"))
+            return
+        if "/blobs/uploads/" in path:
+            self._take(*path.split("/blobs/uploads/"))
             return
         if "/blobs/" in path:
             name, _, digest = path.partition("/blobs/")
@@ -118,7 +123,11 @@ class _Handler(BaseHTTPRequestHandler):
             return
         name, _, reference = path.partition("/manifests/")
         key = (name, reference)
-        if self.command == "DELETE":
+        if self.command == "PUT":
+            self.registry.bodies[name, digest_of(self.data)] = self.data
+            self.registry.bodies[key] = self.data
+            self._answer(201)
+        elif self.command == "DELETE":
             self._answer(202 if self.registry.manifests.pop(key, None) else 404)
         elif key in self.registry.manifests:
             digest = self.registry.manifests[key]
@@ -127,6 +136,25 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, {"Content-Type": MANIFEST}, self.registry.bodies[key])
         else:
             self._answer(404, {}, b'{"errors": [{"code": "MANIFEST_UNKNOWN"}]}')
+
+    def _take(self, name: str, upload: str) -> None:
+        """One request of an upload: begun by POST, continued by PATCH, ended by PUT."""
+        uploads = self.registry.uploads
+        if self.command == "POST":
+            upload = f"upload-{len(self.registry.asked)}"
+            uploads[upload] = b""
+        elif upload not in uploads:
+            self._answer(404)
+            return
+        uploads[upload] += self.data
+        digest = parse_qs(urlsplit(self.path).query).get("digest", [""])[0]
+        if self.command != "PUT":
+            self._answer(202, {"Location": f"/v2/{name}/blobs/uploads/{upload}?_state=s"})
+        elif digest_of(uploads[upload]) != digest:
+            self._answer(400, {}, b'{"errors": [{"code": "DIGEST_INVALID"}]}')
+        else:
+            self.registry.put_blob(name, uploads.pop(upload))
+            self._answer(201)
 
     def _list(self, name: str) -> None:
         tags, page = self.registry.tags.get(name), self.registry.page

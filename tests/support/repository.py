@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 _SETTINGS = {
@@ -37,7 +38,7 @@ class Repository:
         )
         return done.stdout.strip()
 
-    def write(self, files: dict[str, str | bytes]) -> None:
+    def write(self, files: Mapping[str, str | bytes]) -> None:
         """Write files into the work tree without committing them; programs are executable."""
         for name, content in files.items():
             path = self.path / name
@@ -47,7 +48,9 @@ class Repository:
             if data.startswith((b"\x7fELF", b"#!")):
                 path.chmod(0o755)
 
-    def commit(self, files: dict[str, str | bytes] | None = None, message: str = "change") -> str:
+    def commit(
+        self, files: Mapping[str, str | bytes] | None = None, message: str = "change"
+    ) -> str:
         """Write files, commit everything, return the SHA."""
         self.write(files or {})
         self.git("add", "--all")

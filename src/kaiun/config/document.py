@@ -24,6 +24,7 @@ WRITTEN: Spec = {
     "env": None,
     "secrets": None,
     "image": {"args": None},
+    "assets": {"command": None, "env": None},
     "logs": {"options": None},
     "processes": {"*": {**WORKLOAD, "with": {"*": {"command": None}}}},
     "start": {

@@ -118,7 +118,60 @@ def make(setup: str, target: str) -> None:
     for name in ("start.json", "REVISION"):
         with open(os.path.join(setup, name), "rb") as file:
             write(os.path.join(target, name), file.read())
-    arrange(read(os.path.join(setup, "arrangement.json")), target)
+    wanted = read(os.path.join(setup, "arrangement.json"))
+    if wanted.get("assets"):
+        place_assets(wanted["assets"], os.path.join(setup, "assets"), ids(wanted["user"]))
+    arrange(wanted, target)
+
+
+def place_assets(wanted: dict[str, Any], source: str, owner: tuple[int, int]) -> None:
+    """Put in place what was compiled; see kaiun/assets/bake.py. Each content is there once."""
+    held: dict[str, str] = {}
+    for number, path in enumerate(wanted["texts"]):
+        copy(os.path.join(source, "texts", str(number)), path)
+    for path, name in sorted(wanted["contents"].items()):
+        if name in held:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            os.link(held[name], path)
+        else:
+            copy(os.path.join(source, "contents", name), path)
+            held[name] = path
+    for path, original in wanted["settled"].items():
+        copy(original, path)
+    for path, target in wanted["trees"].items():
+        lead(path, target, wanted["before"] + path)
+        if not target.startswith(os.path.dirname(wanted["before"])):
+            own(os.path.dirname(target), target[: -len(path)], owner)
+    for path, directory in wanted["links"].items():
+        link(path, directory, owner)
+
+
+def copy(source: str, path: str) -> None:
+    """Copy a file, folders and all, for all to read."""
+    with open(source, "rb") as file:
+        data = file.read()
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    write(path, data)
+
+
+def lead(path: str, target: str, aside: str) -> None:
+    """Make the path of a folder a link; what was there moves aside."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    if os.path.lexists(path):
+        import shutil
+
+        os.makedirs(os.path.dirname(aside), exist_ok=True)
+        shutil.move(path, aside)
+    os.symlink(target, path)
+
+
+def own(folder: str, directory: str, owner: tuple[int, int]) -> None:
+    """Make a folder below the directory, all of it the app's."""
+    os.makedirs(folder, exist_ok=True)
+    while len(folder) >= len(directory):
+        os.chown(folder, *owner)
+        folder = os.path.dirname(folder)
+    os.chmod(directory, 0o1777)  # a tmpfs mounted there takes over the mode, but not the owner
 
 
 def arrange(wanted: dict[str, Any], target: str) -> None:
@@ -148,12 +201,7 @@ def keep(path: str, aside: str) -> None:
 def link(path: str, directory: str, owner: tuple[int, int]) -> None:
     """Make the path a link into the directory; what was there moves to where the link leads."""
     place = directory + path
-    folder = os.path.dirname(place)
-    os.makedirs(folder, exist_ok=True)
-    while len(folder) >= len(directory):
-        os.chown(folder, *owner)
-        folder = os.path.dirname(folder)
-    os.chmod(directory, 0o1777)  # a tmpfs mounted there takes over the mode, but not the owner
+    own(os.path.dirname(place), directory, owner)
     if os.path.islink(path) and os.readlink(path) == place:
         return
     os.makedirs(os.path.dirname(path), exist_ok=True)

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kaiun.errors import ImageError
+from kaiun.image import client as clients
 from kaiun.image import stop as stops
 from kaiun.image.events import silent
 from kaiun.image.plain import PlainProgress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from kaiun.image.client import Client
     from kaiun.image.events import Progress
     from kaiun.image.stop import Stop
-
-# Names that would change what the docker client itself does if they were set for it.
-_CLIENT_READS = re.compile(
-    r"PATH|HOME|TMPDIR|LC_ALL|DOCKER_.*|BUILDKIT_.*|BUILDX_.*|LD_.*|XDG_.*|SSH_.*|GO.*"
-)
 
 _SHOWN = 120  # characters of a step in a message
 
@@ -60,7 +55,8 @@ def _follow(
     client: Client, recipe: Recipe, command: list[str], progress: Progress, stop: Stop
 ) -> None:
     plain = PlainProgress()
-    environment = client.environment() | _secret_args(recipe)
+    _, variables = clients.passed("--build-arg", recipe.args)
+    environment = client.environment() | variables
     with stops.child(command, environment, stop) as process:
         for line in stops.lines(process):
             if event := plain.feed(recipe.read(line)):
@@ -78,26 +74,12 @@ def _options(recipe: Recipe) -> list[str]:
         "--progress=plain",
         f"--file={recipe.context / recipe.dockerfile}",
         *(f"--label={name}={value}" for name, value in sorted(recipe.labels.items())),
-        *_arg_options(recipe),
+        *clients.passed("--build-arg", recipe.args)[0],
         *([f"--target={recipe.target}"] if recipe.target else []),
         *(f"--cache-from={name}" for name in recipe.cache_from),
         *(["--no-cache"] if recipe.no_cache else []),
         str(recipe.context),
     ]
-
-
-def _arg_options(recipe: Recipe) -> Iterator[str]:
-    """Yield --build-arg options; a value is given by the environment, for argv is public."""
-    for name, value in recipe.args:
-        yield (
-            f"--build-arg={name}={value}"
-            if _CLIENT_READS.fullmatch(name)
-            else (f"--build-arg={name}")
-        )
-
-
-def _secret_args(recipe: Recipe) -> dict[str, str]:
-    return {name: value for name, value in recipe.args if not _CLIENT_READS.fullmatch(name)}
 
 
 def _failure(recipe: Recipe, plain: PlainProgress) -> ImageError:

@@ -10,6 +10,7 @@ import functools
 import os
 import re
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,9 @@ WELL_KNOWN = ("/usr/bin", "/usr/local/bin", "/opt/homebrew/bin", "/snap/bin")
 _TIMEOUT_S = 20
 _NEEDS_BUILDX = 23
 _HAS_BUILDKIT = 18
+_CLIENT_READS = re.compile(
+    r"PATH|HOME|TMPDIR|LC_ALL|DOCKER_.*|BUILDKIT_.*|BUILDX_.*|LD_.*|XDG_.*|SSH_.*|GO.*"
+)
 _VERSION = re.compile(r"Docker version (\d+)\.(\S+?),")
 
 
@@ -55,6 +59,22 @@ class Client:
     def has_image(self, reference: str) -> bool:
         """Return whether the engine has the image; False also when it does not answer."""
         return _call(self.program, "image", "inspect", "--", reference).returncode == 0
+
+
+def passed(option: str, variables: Iterable[tuple[str, str]]) -> tuple[list[str], dict[str, str]]:
+    """Return options that hand variables to docker, and the environment that has their values.
+
+    A value travels by the environment, for argv is public; unless the name would change what the
+    docker client itself does.
+    """
+    options, environ = [], {}
+    for name, value in variables:
+        if _CLIENT_READS.fullmatch(name):
+            options.append(f"{option}={name}={value}")
+        else:
+            options.append(f"{option}={name}")
+            environ[name] = value
+    return options, environ
 
 
 def find() -> Client:

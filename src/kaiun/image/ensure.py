@@ -25,6 +25,7 @@ from kaiun.image.adaptation import Adapting, adapted
 from kaiun.image.build import Recipe, build
 from kaiun.image.credentials import anonymous, docker_config, first_of
 from kaiun.image.events import BuildEvent, silent
+from kaiun.image.layerassets import NO_ASSETS, Assets
 from kaiun.image.push import logged_in, push
 from kaiun.image.registry import Registry
 from kaiun.image.stop import Stop
@@ -33,9 +34,11 @@ from kaiun.image.transport import Transport
 from kaiun.local.home import state_home
 
 if TYPE_CHECKING:
+    from kaiun.config.schema import Config
     from kaiun.image.client import Client
     from kaiun.image.credentials import CredentialSource
     from kaiun.image.events import Progress
+    from kaiun.image.layer import Base
     from kaiun.image.reference import Reference
     from kaiun.image.revision import Revision
     from kaiun.image.source import Source
@@ -233,7 +236,8 @@ def _build(client: Client, recipe: Recipe, job: _Job) -> None:
     try:
         build(client, replace(recipe, name=plain), progress=job.tell, stop=stop)
         labelled = baseline.labelled(plain, recipe, judging)
-        layer.add(plain, labelled, layering)
+        base = layer.look(plain, layering)
+        layer.add(base, labelled, layering, _assets(client, base, configs, job))
         baseline.judge(labelled, judging)
     finally:
         probe.untag(client, plain)
@@ -244,6 +248,29 @@ def _adapting(client: Client, job: _Job) -> Adapting:
     target = shim.target(levels.parse(wanted.cpu)) if wanted.cpu else ""
     home, no_cache = workshop.home, workshop.no_cache
     return Adapting(home, wanted.app, job.image, target, no_cache, client, job.tell, workshop.stop)
+
+
+def _assets(client: Client, base: Base, configs: dict[str, Config], job: _Job) -> Assets:
+    """Find or compile the assets of all environments; plan where they go."""
+    if not any(config.assets for config in configs.values()):
+        return NO_ASSETS
+    from kaiun.assets import bake, stock  # which import this package
+
+    order = stock.Order(
+        client=client,
+        image=base.name,
+        facts=base.facts,
+        tools=base.found.tools,
+        configs=configs,
+        supply=job.supply,
+        revision=job.revision.sha,
+        target=job.target,
+        registry=job.registry,
+        workshop=job.workshop,
+        tell=job.tell,
+    )
+    stocked = stock.fill(order)
+    return Assets(stocked, bake.plan(configs, stocked, base.facts.workdir))
 
 
 def _recipe(job: _Job, directory: Path, dockerfile: str) -> Recipe:

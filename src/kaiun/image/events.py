@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Phase = Literal["note", "wait", "build", "push"]
+Phase = Literal["note", "wait", "build", "assets", "push"]
 State = Literal["started", "output", "done", "cached", "failed"]
 
 
@@ -15,7 +15,8 @@ class BuildEvent:
     """One piece of progress.
 
     phase  note: something to tell the user once · wait: another build of this image runs ·
-           build: a step of the Dockerfile or of BuildKit · push: a layer on its way
+           build: a step of the Dockerfile or of BuildKit · assets: a compile of them ·
+           push: a layer on its way
     state  of the step; `output` carries one line of what it printed
     """
 

@@ -21,7 +21,9 @@ from kaiun.errors import ImageError
 from kaiun.image import probe, startfile
 from kaiun.image.build import Recipe, build
 from kaiun.image.events import BuildEvent
+from kaiun.image.layerassets import NO_ASSETS, Assets
 from kaiun.image.probe import Need
+from kaiun.image.startfile import ImageFacts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from kaiun.config.schema import Config
     from kaiun.image.client import Client
     from kaiun.image.events import Progress
-    from kaiun.image.startfile import ImageFacts, Json
+    from kaiun.image.startfile import Json
     from kaiun.image.stop import Stop
 
 SETUP = "/mnt"  # exists everywhere: a mount leaves its mount point behind in the layer
@@ -60,28 +62,45 @@ class Layering:
         self.progress(BuildEvent("note", "output", line=line))
 
 
-def add(plain: str, recipe: Recipe, layering: Layering) -> None:
-    """Build `recipe.name`: the image `plain` and the layer on top.
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The image of the user's Dockerfile, looked into."""
+
+    name: str
+    facts: ImageFacts
+    found: probe.Found
+
+
+def look(plain: str, layering: Layering) -> Base:
+    """Return what there is to know of the image `plain`. Raises ImageError."""
+    facts = probe.inspect(layering.client, plain)
+    level = need(startfile.document(layering.configs, facts))
+    return Base(plain, facts, probe.look(layering.client, plain, level, facts.workdir))
+
+
+def add(base: Base, recipe: Recipe, layering: Layering, assets: Assets = NO_ASSETS) -> None:
+    """Build `recipe.name`: the image of the user's Dockerfile and the layer on top.
 
     Where kaiun.yml has no `start:` and the image can have no Python, it stays as it is, with a
     note. Raises ImageError.
     """
     began = time.monotonic()
-    facts = probe.inspect(layering.client, plain)
-    document = startfile.document(layering.configs, facts)
+    facts, found = base.facts, base.found
+    document = startfile.document(layering.configs, facts, assets.items)
+    labelled = replace(recipe, labels={**recipe.labels, **assets.labels})
     try:
-        found = probe.look(layering.client, plain, need(document))
+        found.require_python()
         with TemporaryDirectory(prefix="kaiun-layer-", ignore_cleanup_errors=True) as folder:
-            ready = _python(plain, found, Path(folder), recipe, layering)
+            ready = _python(base.name, found, Path(folder), recipe, layering)
             context = Path(folder) / "layer"
-            write(context, document, facts, layering.revision)
-            (context / "Dockerfile").write_text(dockerfile(plain, facts, ready))
-            _build(recipe, context, layering)
+            write(context, document, facts, layering.revision, assets)
+            (context / "Dockerfile").write_text(dockerfile(base.name, facts, ready))
+            _build(labelled, context, layering)
     except ImageError as problem:
-        if layering.wanted:
+        if layering.wanted or assets.labels:
             raise
         layering.tell(f"no layer of kaiun: {problem.message}; `start:` would need it")
-        probe.tag(layering.client, plain, recipe.name)
+        probe.tag(layering.client, base.name, recipe.name)
         return
     layering.tell(_cost(layering.client, recipe.name, facts, found, time.monotonic() - began))
 
@@ -96,7 +115,9 @@ def need(document: Json) -> Need:
     return Need.LIBRARY if full else Need.LITTLE
 
 
-def write(context: Path, document: Json, facts: ImageFacts, revision: str) -> None:
+def write(
+    context: Path, document: Json, facts: ImageFacts, revision: str, assets: Assets = NO_ASSETS
+) -> None:
     """Write what the layer is made of: sources, start.json, REVISION, what is to be arranged."""
     package = context / "source" / "kaiun"
     package.mkdir(parents=True)
@@ -117,6 +138,7 @@ def write(context: Path, document: Json, facts: ImageFacts, revision: str) -> No
         "user": facts.user,
         "imports": "; ".join(probe.IMPORTS[each] for each in Need if each <= min(level, 1)),
         "cryptography": level is Need.CRYPTOGRAPHY,
+        "assets": assets.write(context / "assets"),
     }
     (context / "arrangement.json").write_text(json.dumps(arrangement, ensure_ascii=False))
 

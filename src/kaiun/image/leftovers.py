@@ -1,13 +1,14 @@
 """What a build that was killed (kill -9, a power cut) left in the Docker Engine.
 
 The image of the user's Dockerfile, to which kaiun adds its layer, has a name for as long as the
-build runs. The name says which build of which state home made it, so that a later build can tell
-whether that one still lives: its lock is held.
+build runs, and so have the containers that compile assets. The name says which build of which
+state home made it, so that a later build can tell whether that one still lives: its lock is held.
 """
 
 from __future__ import annotations
 
 import hashlib
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from kaiun.image.client import Client
 
 PLAIN = "kaiun-plain"
+COMPILE = "kaiun-compile"
 
 
 def plain_name(home: Path, name: str) -> str:
@@ -24,8 +26,23 @@ def plain_name(home: Path, name: str) -> str:
     return f"{PLAIN}:{_key(home)}-{lock.key(name)}"
 
 
+def compile_name(home: Path, name: str) -> str:
+    """Return a name for a container that compiles assets while image `name` is built."""
+    return f"{COMPILE}-{_key(home)}-{lock.key(name)}-{uuid.uuid4().hex[:8]}"
+
+
 def sweep(client: Client, home: Path) -> None:
-    """Take away the names of plain images whose build is no more."""
+    """Take away the plain images' names and the containers whose build is no more."""
+    ours = f"--filter=name=^{COMPILE}-{_key(home)}-"
+    listed = probe.call(client, "container", "ls", "--all", "--format={{.Names}}", ours)
+    for name in listed.stdout.split():
+        key = name.removeprefix(f"{COMPILE}-{_key(home)}-").partition("-")[0]
+        if not lock.is_held(home / "locks" / f"{key}.lock"):
+            probe.call(client, "rm", "--force", "--volumes", name)
+    _sweep_images(client, home)
+
+
+def _sweep_images(client: Client, home: Path) -> None:
     listed = probe.call(client, "image", "ls", "--format={{.Tag}}", PLAIN)
     for tag in listed.stdout.split():
         ours, _, key = tag.partition("-")

@@ -34,6 +34,43 @@ IMPORTS = {
 }
 
 
+# Names and versions of what may take part in compiling assets: interpreters; gems, by the names of
+# their specifications and of their git checkouts; npm packages, by the lock that each package
+# manager leaves in node_modules; Python packages.
+_HOMES = "/root /home/*"
+_RUBIES = " ".join(
+    f"{place}/lib/ruby/gems/*"
+    for place in (
+        "/usr/local",
+        "/opt/*",
+        "/opt/rubies/*",
+        "/usr/local/rbenv/versions/*",
+        *(
+            f"{home}/{manager}/*"
+            for home in _HOMES.split()
+            for manager in (".rbenv/versions", ".asdf/installs/ruby", ".rubies")
+        ),
+    )
+)
+_GEMS = (
+    '"$GEM_HOME" "$BUNDLE_PATH"/ruby/* /usr/local/bundle /usr/local/bundle/ruby/* '
+    "/usr/share/rubygems-integration/* /var/lib/gems/* /usr/lib/ruby/gems/* "
+    f"./vendor/bundle/ruby/* {_RUBIES}"
+)
+_NODE_LOCKS = (
+    "node_modules/.package-lock.json node_modules/.yarn-integrity node_modules/.yarn-state.yml "
+    "node_modules/.pnpm/lock.yaml .pnp.cjs"
+)
+_SITES = '/usr/local/lib/python3* "$VIRTUAL_ENV"/lib/python3* ./.venv/lib/python3*'
+TOOLS = f"""
+ruby --disable=gems -v; node --version; python3 --version
+for d in {_GEMS}; do ls "$d/specifications" "$d/specifications/default" "$d/bundler/gems"; done
+for f in {_NODE_LOCKS}; do if [ -r $f ]; then sha256sum <$f; fi; done
+for d in {_SITES}; do ls -d "$d"/site-packages/*.dist-info; done
+true
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Manager:
     """A package manager and what it calls Python."""
@@ -80,34 +117,49 @@ NONE = Manager("", {}, ())
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What an image has. `key` names its package database together with what is needed."""
+    """What an image has. `key` names its package database together with what is needed.
+
+    `tools` is a checksum that changes with what the image could compile by: its packages, its
+    Ruby, Node and Python and their libraries; not with the app's own code.
+    """
 
     python: str
     manager: Manager
     key: str
     need: Need
+    tools: str = ""
+    said: tuple[str, ...] = ()  # the last words of a shell that did not answer
+
+    def require_python(self) -> None:
+        """Raise ImageError when the image neither has a Python nor could get one."""
+        if self.python or self.manager.program:
+            return
+        why = "no Python 3.9 and no package manager" if self.key else "no shell"
+        raise ImageError(
+            f"the image has {why}",
+            hint="install Python 3.9 or later in the Dockerfile",
+            detail=self.said,
+        )
 
 
-def look(client: Client, image: str, need: Need) -> Found:
-    """Return the Python that will do, else the package manager that can bring one.
+def look(client: Client, image: str, need: Need, workdir: str = "/") -> Found:
+    """Return the Python that will do, else the package manager that can bring one, and the tools.
 
-    Raises ImageError when the image has neither.
+    All by one container, since each takes half a second.
     """
     done = call(
-        client, "run", "--rm", "--network=none", "--user=0:0", "--workdir=/",
+        client, "run", "--rm", "--network=none", "--user=0:0", f"--workdir={workdir}",
         "--entrypoint=/bin/sh", image, "-c", script(need),
     )  # fmt: skip
     lines = dict(line.partition(" ")[::2] for line in done.stdout.splitlines())
     manager = next((each for each in MANAGERS if each.program == lines.get("manager")), NONE)
-    key = hashlib.sha256(f"{lines.get('system')} {lines.get('packages')} {need}".encode())
-    if not lines.get("python") and not manager.program:
-        why = "no Python 3.9 and no package manager" if done.returncode == 0 else "no shell"
-        raise ImageError(
-            f"the image has {why}",
-            hint="install Python 3.9 or later in the Dockerfile",
-            detail=done.stderr.splitlines()[-3:],
-        )
-    return Found(lines.get("python", ""), manager, key.hexdigest()[:20], need)
+    packages = f"{lines.get('system')} {lines.get('packages')}"
+    key = hashlib.sha256(f"{packages} {need}".encode()).hexdigest()[:20]
+    tools = f"{packages} {lines.get('tools')}"
+    said = tuple(done.stderr.splitlines()[-3:])
+    if done.returncode:
+        key = ""
+    return Found(lines.get("python", ""), manager, key, need, tools, said)
 
 
 def script(need: Need) -> str:
@@ -130,6 +182,7 @@ for f in /var/lib/dpkg/status /lib/apk/db/installed /usr/lib/sysimage/rpm/rpmdb.
   /var/lib/rpm/rpmdb.sqlite /var/lib/rpm/Packages; do
   if [ -r $f ]; then echo "packages $(sha256sum <$f)"; break; fi
 done
+echo "tools $({{ {TOOLS} }} 2>/dev/null | sha256sum)"
 true
 """
 
@@ -147,6 +200,7 @@ def inspect(client: Client, image: str) -> ImageFacts:
         config.get("User") or "",
         config.get("WorkingDir") or "/",
         found["Size"],
+        tuple(config.get("Env") or ()),
     )
 
 
@@ -161,8 +215,10 @@ def untag(client: Client, image: str) -> None:
     call(client, "image", "rm", "--no-prune", "--", image)
 
 
-def call(client: Client, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the docker client; a failure is a return code."""
+def call(
+    client: Client, *arguments: str, environ: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the docker client, with more variables if given; a failure is a return code."""
     try:
         return subprocess.run(
             [client.program, *arguments],
@@ -171,7 +227,7 @@ def call(client: Client, *arguments: str) -> subprocess.CompletedProcess[str]:
             text=True,
             errors="replace",
             timeout=_TIMEOUT_S,
-            env=client.environment(),
+            env=client.environment() | dict(environ or {}),
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as problem:

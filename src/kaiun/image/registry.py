@@ -1,7 +1,7 @@
 """Ask a registry about images over HTTP.
 
-Source: OCI distribution specification 1.1 (manifests, tags); distribution's docs/spec/auth for
-the bearer token flow.
+Source: OCI distribution specification 1.1 (manifests, tags, blobs); distribution's docs/spec/auth
+for the bearer token flow.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import threading
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import urllib3
@@ -34,6 +34,7 @@ ACCEPT = ", ".join(
         "application/vnd.docker.distribution.manifest.v2+json",
     )
 )
+_PART_BYTES = 1 << 20
 _CHALLENGE = re.compile(r'([a-zA-Z]+)="([^"]*)"')
 
 
@@ -41,7 +42,13 @@ class Sender(Protocol):
     """What sends one request: transport.Transport, or another in its place."""
 
     def __call__(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        *,
+        stream: bool = False,
     ) -> urllib3.BaseHTTPResponse: ...
 
 
@@ -66,15 +73,15 @@ class Registry:
         """
         wanted = name or reference.tag or "latest"
         path = f"/manifests/{wanted}"
-        answer = self._call("HEAD", reference, path)
+        answer = self.call("HEAD", reference, path)
         if answer.status == 404:
             return None
-        _expect(answer, reference, 200)
+        expect(answer, reference, 200)
         digest = answer.headers.get("Docker-Content-Digest", "")
         if DIGEST.fullmatch(digest):
             return digest
-        body = self._call("GET", reference, path)
-        _expect(body, reference, 200)
+        body = self.call("GET", reference, path)
+        expect(body, reference, 200)
         return "sha256:" + hashlib.sha256(body.data).hexdigest()
 
     def tags(self, reference: Reference) -> list[str]:
@@ -82,10 +89,10 @@ class Registry:
         found: list[str] = []
         path = "/tags/list?n=1000"
         while path:
-            answer = self._call("GET", reference, path)
+            answer = self.call("GET", reference, path)
             if answer.status == 404:
                 break
-            _expect(answer, reference, 200)
+            expect(answer, reference, 200)
             found += cast("list[str]", _json(answer, reference).get("tags") or [])
             path = _next_page(answer, path)
         return found
@@ -110,48 +117,87 @@ class Registry:
 
         Raises ImageError, also when it is not what its digest says.
         """
-        answer = self._call("GET", reference, f"/manifests/{name}")
+        answer = self.call("GET", reference, f"/manifests/{name}")
         if answer.status == 404:
             return None
-        _expect(answer, reference, 200)
+        expect(answer, reference, 200)
         if DIGEST.fullmatch(name):
             _require_whole(answer.data, name, reference)
         return _json(answer, reference)
 
     def blob(self, reference: Reference, digest: str) -> bytes:
         """Return a small blob. Raises ImageError when it is missing or not what its digest says."""
-        answer = self._call("GET", reference, f"/blobs/{digest}")
-        _expect(answer, reference, 200)
+        answer = self.call("GET", reference, f"/blobs/{digest}")
+        expect(answer, reference, 200)
         _require_whole(answer.data, digest, reference)
         return answer.data
+
+    def blob_size(self, reference: Reference, digest: str) -> int | None:
+        """Return the size of a blob in bytes, None where there is none. Raises ImageError."""
+        answer = self.call("HEAD", reference, f"/blobs/{digest}")
+        if answer.status == 404:
+            return None
+        expect(answer, reference, 200)
+        return int(answer.headers.get("Content-Length") or -1)
+
+    def download(self, reference: Reference, digest: str, into: BinaryIO) -> None:
+        """Write a blob of any size to a file. Raises ImageError, also when it came out wrong."""
+        answer = self.call("GET", reference, f"/blobs/{digest}", stream=True)
+        expect(answer, reference, 200)
+        seen = hashlib.sha256()
+        try:
+            for part in answer.stream(_PART_BYTES):
+                seen.update(part)
+                into.write(part)
+        except urllib3.exceptions.HTTPError as problem:
+            raise ImageError(
+                "the registry stopped in the middle of an answer",
+                where=f"{reference.registry}/{reference.path}",
+                hint="try again",
+            ) from problem
+        _require_digest(f"sha256:{seen.hexdigest()}", digest, reference)
 
     def delete(self, reference: Reference, digest: str) -> bool:
         """Delete a manifest with all its tags; return whether it was there.
 
         Raises ImageError also where the registry has deletion switched off (405).
         """
-        answer = self._call("DELETE", reference, f"/manifests/{digest}", action="pull,delete")
+        answer = self.call("DELETE", reference, f"/manifests/{digest}", action="pull,delete")
         if answer.status == 404:
             return False
-        _expect(answer, reference, 202, 200)
+        expect(answer, reference, 202, 200)
         return True
 
-    def _call(
-        self, method: str, reference: Reference, path: str, *, action: str = "pull"
+    def call(
+        self,
+        method: str,
+        reference: Reference,
+        path: str,
+        *,
+        action: str = "pull",
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        stream: bool = False,
     ) -> urllib3.BaseHTTPResponse:
-        url = f"{reference.url}/v2/{reference.path}{path}"
+        """Send a request about a repository; `path` is below it, or a URL from the registry."""
+        base = f"{reference.url}/v2/{reference.path}"
+        url = path if "://" in path else base + path
+        ours = urlsplit(url).netloc == urlsplit(base).netloc
         key = (reference.registry, reference.path, action)
         with self._lock:
-            known = self._authorizations.get(key)
-        answer = self._send(method, url, _headers(known))
-        if answer.status != 401:
+            known = self._authorizations.get(key) if ours else None
+        given = {**_headers(known), **(headers or {})}
+        answer = self._send(method, url, given, body, stream=stream)
+        if answer.status != 401 or not ours:
             return answer
         authorization = self._authorize(answer, reference, action)
         if authorization is None:
             return answer
+        answer.drain_conn()
         with self._lock:
             self._authorizations[key] = authorization
-        return self._send(method, url, _headers(authorization))
+        given = {**_headers(authorization), **(headers or {})}
+        return self._send(method, url, given, body, stream=stream)
 
     def _authorize(
         self, refusal: urllib3.BaseHTTPResponse, reference: Reference, action: str
@@ -180,7 +226,7 @@ class Registry:
         else:
             headers = {"Authorization": credentials.basic()} if credentials else {}
             answer = self._send("GET", f"{realm}?{urlencode(query)}", headers)
-        _expect(answer, reference, 200)
+        expect(answer, reference, 200)
         granted = _json(answer, reference)
         return f"Bearer {granted.get('token') or granted.get('access_token', '')}"
 
@@ -227,7 +273,11 @@ def _decoded(data: bytes, reference: Reference) -> dict[str, Any]:
 
 
 def _require_whole(data: bytes, digest: str, reference: Reference) -> None:
-    if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
+    _require_digest(f"sha256:{hashlib.sha256(data).hexdigest()}", digest, reference)
+
+
+def _require_digest(found: str, digest: str, reference: Reference) -> None:
+    if found != digest:
         raise ImageError(
             f"what the registry has is not what its digest {digest[:19]}… says",
             where=f"{reference.registry}/{reference.path}",
@@ -243,7 +293,8 @@ def _next_page(answer: urllib3.BaseHTTPResponse, path: str) -> str:
     return f"/tags/list?{query}"
 
 
-def _expect(answer: urllib3.BaseHTTPResponse, reference: Reference, *statuses: int) -> None:
+def expect(answer: urllib3.BaseHTTPResponse, reference: Reference, *statuses: int) -> None:
+    """Raise ImageError with the registry's own words unless the status is one of those."""
     if answer.status in statuses:
         return
     name = f"{reference.registry}/{reference.path}"

@@ -36,14 +36,20 @@ class ImageFacts:
     user: str = ""
     workdir: str = "/"
     size: int = field(default=0, compare=False)  # bytes
+    variables: tuple[str, ...] = ()  # NAME=value
 
 
-def document(configs: Mapping[str, Config], facts: ImageFacts) -> Json:
-    """Return the content of start.json; environments that say the same share their part."""
+def document(
+    configs: Mapping[str, Config], facts: ImageFacts, assets: Mapping[str, Json] | None = None
+) -> Json:
+    """Return the content of start.json; environments that say the same share their part.
+
+    `assets` are the items of their assets steps, by environment.
+    """
     parts: list[Json] = []
     places: dict[str, JsonValue] = {}
     for name, config in configs.items():
-        part = settings(config)
+        part = settings(config, (assets or {}).get(name))
         if part not in parts:
             parts.append(part)
         places[name] = parts.index(part)
@@ -58,13 +64,13 @@ def document(configs: Mapping[str, Config], facts: ImageFacts) -> Json:
     }
 
 
-def settings(config: Config) -> Json:
-    """Return the part of one environment."""
+def settings(config: Config, assets: Json | None = None) -> Json:
+    """Return the part of one environment; `assets` is the item of its assets step."""
     start = config.start
     processes = {name: each for name, each in config.processes.items() if each.uses_app_image}
     tasks = {name: each for name, each in config.tasks.items() if each.uses_app_image}
     given: Json = {
-        "steps": [[kind, cast("JsonValue", list(items))] for kind, items in steps(config)],
+        "steps": [[kind, cast("JsonValue", list(items))] for kind, items in steps(config, assets)],
         "processes": {name: _process(each) for name, each in processes.items()},
         "tasks": {name: {"command": list(each.command)} for name, each in tasks.items()},
         "secret": cast("JsonValue", secret_names(config)),
@@ -76,14 +82,23 @@ def settings(config: Config) -> Json:
     return given
 
 
-def steps(config: Config) -> Iterator[tuple[str, list[Json]]]:
-    """Yield the steps of an environment in the order of the file, empty ones left out."""
-    for kind in config.start.order:
-        items = [
-            item | _processes(part)
-            for part, item in _items(kind, config.start)
-            if not part.when.environment or config.environment in part.when.environment
-        ]
+def steps(config: Config, assets: Json | None = None) -> Iterator[tuple[str, list[Json]]]:
+    """Yield the steps of an environment in the order of the file, empty ones left out.
+
+    Where kaiun.yml gives the assets step no place, it comes right after `require`.
+    """
+    order = list(config.start.order)
+    if "assets" not in order:
+        order.insert(order[:1] == ["require"], "assets")
+    for kind in order:
+        if kind == "assets":
+            items = [assets] if assets and config.start.assets else []
+        else:
+            items = [
+                item | _processes(part)
+                for part, item in _items(kind, config.start)
+                if not part.when.environment or config.environment in part.when.environment
+            ]
         if items:
             yield kind, items
 

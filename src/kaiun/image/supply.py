@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 Tell = Callable[[BuildEvent], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file of the commit, as git knows it."""
+
+    mode: str  # "100644", "100755", "120000" (symbolic link), "160000" (submodule)
+    name: str  # of the object: the SHA of its content
+    path: str  # relative to the folder of kaiun.yml
+
+
 class Supply(Protocol):
     """The inputs of one build. `tag` is known at once; the rest is fetched when asked for."""
 
@@ -42,6 +51,9 @@ class Supply(Protocol):
 
     def configs(self, tell: Tell) -> dict[str, Config]:
         """Return the configuration of each environment, as the commit has it."""
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Return every file of the commit in or below the folder of kaiun.yml, sorted by path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +78,9 @@ class FromGit:
 
     def configs(self, tell: Tell) -> dict[str, Config]:
         return start_of(self.wanted, self.place, tell)
+
+    def entries(self) -> tuple[Entry, ...]:
+        return entries_of(listed(self.wanted, self.place))
 
 
 def from_git(wanted: Source, revision: Revision) -> FromGit:
@@ -96,3 +111,20 @@ def text_of(wanted: Source, place: Place) -> tuple[str | None, str]:
     if shown.returncode:
         return None, f"{path} is not in the commit: taken as it is here"
     return shown.stdout.decode("utf-8", "replace"), ""
+
+
+def listed(wanted: Source, place: Place) -> bytes:
+    """Return what `git ls-tree -r -z` tells of the folder of kaiun.yml in the commit."""
+    folder = revisions.prefix(wanted.root)
+    tree = f"{place.commit}:{folder.rstrip('/')}" if folder else place.commit
+    return git.run(place.top, "ls-tree", "-r", "-z", "--full-tree", tree)
+
+
+def entries_of(tree: bytes) -> tuple[Entry, ...]:
+    """Return the entries that `git ls-tree -r -z` printed."""
+    found = []
+    for line in filter(None, tree.split(b"\0")):
+        facts, _, path = line.partition(b"\t")
+        mode, _, name = facts.split(b" ", 2)
+        found.append(Entry(mode.decode(), name.decode(), path.decode("utf-8", "surrogateescape")))
+    return tuple(sorted(found, key=lambda each: each.path))

@@ -16,6 +16,7 @@ from kaiun.errors import ImageError
 from kaiun.image.reference import is_loopback
 
 RETRIED = frozenset({429, 500, 502, 503, 504})
+_AT_ONCE = 4  # connections to a host that are kept
 _CONNECT_S = 5.0
 _READ_S = 30.0
 _PAUSES_S = (0.2, 0.6, 1.8)  # before the second, third and fourth attempt
@@ -42,16 +43,22 @@ class Transport:
         self._timeout = urllib3.Timeout(connect=connect_s, read=_READ_S)
 
     def __call__(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        *,
+        stream: bool = False,
     ) -> urllib3.BaseHTTPResponse:
-        """Return the last answer, whatever its status.
+        """Return the last answer, whatever its status; with `stream` its body is yet to be read.
 
         Raises ImageError when no answer came at all.
         """
         host = urlsplit(url).netloc
         for wait_s in self._pauses_s:
             try:
-                answer = self._once(host, method, url, headers, body)
+                answer = self._once(method, url, headers, body, stream=stream)
             except urllib3.exceptions.HTTPError as problem:
                 if is_loopback(host) or isinstance(_reason(problem), urllib3.exceptions.SSLError):
                     raise _unreachable(host, problem) from problem
@@ -61,17 +68,27 @@ class Transport:
                 return answer
             self._pause(_retry_after(answer, wait_s))
         try:
-            return self._once(host, method, url, headers, body)
+            return self._once(method, url, headers, body, stream=stream)
         except urllib3.exceptions.HTTPError as problem:
             raise _unreachable(host, problem) from problem
 
     def _once(
-        self, host: str, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        *,
+        stream: bool,
     ) -> urllib3.BaseHTTPResponse:
-        pool = _pool(host)
-        given = dict(headers)
-        return pool.request(
-            method, url, headers=given, body=body, retries=_ONLY_REDIRECTS, timeout=self._timeout
+        return _pool(urlsplit(url).netloc).request(
+            method,
+            url,
+            headers=dict(headers),
+            body=body,
+            retries=_ONLY_REDIRECTS,
+            timeout=self._timeout,
+            preload_content=not stream,
         )
 
 
@@ -91,10 +108,10 @@ def _pool(host: str) -> urllib3.PoolManager:
     bare = host.rpartition(":")[0] or host
     proxy = urllib.request.getproxies().get("https")
     if is_loopback(host):
-        return urllib3.PoolManager(num_pools=1)
+        return urllib3.PoolManager(num_pools=1, maxsize=_AT_ONCE)
     if proxy and not urllib.request.proxy_bypass(bare):
-        return urllib3.ProxyManager(proxy, ssl_context=_trust(host))
-    return urllib3.PoolManager(num_pools=1, ssl_context=_trust(host))
+        return urllib3.ProxyManager(proxy, maxsize=_AT_ONCE, ssl_context=_trust(host))
+    return urllib3.PoolManager(num_pools=1, maxsize=_AT_ONCE, ssl_context=_trust(host))
 
 
 def _trust(host: str) -> ssl.SSLContext:

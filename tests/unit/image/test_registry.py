@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from pathlib import Path
 
 import pytest
-from support.fake_registry import FakeRegistry
+from support.fake_registry import FakeRegistry, digest_of
 
 from kaiun.errors import ImageError
 from kaiun.image.credentials import Credentials
 from kaiun.image.reference import Reference, parse
 from kaiun.image.registry import Registry
 from kaiun.image.transport import Transport
+from kaiun.image.upload import put_blob, put_manifest
 
 DIGEST = "sha256:" + "d" * 64
 ANN = Credentials("ann", "open sesame")
@@ -213,6 +215,64 @@ def test_damaged_manifest_or_blob_is_an_error(fake: FakeRegistry) -> None:
     fake.bodies["shop", digest] = b"{}"
     with pytest.raises(ImageError, match="not what its digest"):
         registry().labels(shop, digest)
+
+
+@pytest.mark.parametrize("auth", ["none", "basic", "bearer"])
+def test_blob_is_uploaded_once_and_read_back(fake: FakeRegistry, auth: str) -> None:
+    fake.auth = auth
+    shop, client = parse(f"{fake.host}/shop"), registry(ANN)
+    data, digest = b"compiled", digest_of(b"compiled")
+    assert client.blob_size(shop, digest) is None
+    put_blob(client, shop, digest, io.BytesIO(data))
+    asked = len(fake.asked)
+    put_blob(client, shop, digest, io.BytesIO(data))
+    assert [each.method for each in fake.asked[asked:]] == ["HEAD"]
+    assert client.blob_size(shop, digest) == len(data)
+    into = io.BytesIO()
+    client.download(shop, digest, into)
+    assert into.getvalue() == data == client.blob(shop, digest)
+
+
+def test_large_blob_is_uploaded_part_by_part(fake: FakeRegistry) -> None:
+    data = bytes(33 << 20)
+    put_blob(registry(), parse(f"{fake.host}/shop"), digest_of(data), io.BytesIO(data))
+    sent = [(each.method, each.headers.get("Content-Range")) for each in fake.asked[1:]]
+    assert sent == [("POST", None), ("PATCH", f"0-{(32 << 20) - 1}"), ("PUT", None)]
+    assert fake.blobs["shop", digest_of(data)] == data
+
+
+def test_upload_that_the_registry_lost_begins_anew(fake: FakeRegistry) -> None:
+    shop, data = parse(f"{fake.host}/shop"), b"compiled"
+    refusals = [(404, {}), (202, {"Location": "/v2/shop/blobs/uploads/lost"})]
+    fake.failures.extend(refusals)
+    put_blob(registry(), shop, digest_of(data), io.BytesIO(data))
+    assert fake.blobs["shop", digest_of(data)] == data
+    assert [each.method for each in fake.asked] == ["HEAD", "POST", "PUT", "HEAD", "POST", "PUT"]
+
+
+def test_upload_that_cannot_be_is_an_error(fake: FakeRegistry) -> None:
+    shop = parse(f"{fake.host}/shop")
+    fake.failures.extend([(404, {}), (403, {})])
+    with pytest.raises(ImageError, match="refused"):
+        put_blob(registry(), shop, digest_of(b"a"), io.BytesIO(b"a"))
+    with pytest.raises(ImageError, match="400"):
+        put_blob(registry(), shop, digest_of(b"a"), io.BytesIO(b"other"))
+    assert fake.blobs == {}
+
+
+def test_download_of_something_else_is_an_error(fake: FakeRegistry) -> None:
+    digest = fake.put_blob("shop", b"compiled")
+    fake.blobs["shop", digest] = b"damaged"
+    with pytest.raises(ImageError, match="not what its digest"):
+        registry().download(parse(f"{fake.host}/shop"), digest, io.BytesIO())
+
+
+def test_manifest_is_uploaded_under_its_tag(fake: FakeRegistry) -> None:
+    shop, body = parse(f"{fake.host}/shop"), b'{"schemaVersion": 2}'
+    digest = put_manifest(registry(), shop, "assets-1", body, "application/x")
+    assert registry().manifest(shop, "assets-1") == {"schemaVersion": 2}
+    assert registry().manifest(shop, digest) == {"schemaVersion": 2}
+    assert fake.asked[0].headers["Content-Type"] == "application/x"
 
 
 def test_docker_settings_are_the_default(

@@ -7,6 +7,7 @@ Rails.application.configure do
   config.public_file_server.enabled = true
   config.public_file_server.headers = { "Cache-Control" => "public, max-age=31536000, immutable" }
   config.assets.compile = false
+  config.asset_host = ENV["ASSET_HOST"].presence # kaiun sets it, here and while compiling, where S3 serves them
   config.assets.css_compressor = :sass
   config.assets.js_compressor = :terser
   config.force_ssl = ENV["FORCE_SSL"].present?

@@ -16,6 +16,7 @@ from kaiun.image import git
 from kaiun.image.context import EXTRACT
 from kaiun.image.events import BuildEvent
 from kaiun.image.messages import Json
+from kaiun.image.supply import Entry, entries_of
 
 if TYPE_CHECKING:
     from kaiun.config.schema import Config
@@ -44,6 +45,10 @@ class Delivered:
         if note := self._asked()["note"]:
             tell(BuildEvent("note", "output", line=note))
         return every(Path(self.layer), self._asked()["config"])
+
+    def entries(self) -> tuple[Entry, ...]:
+        self.job.want("entries")
+        return entries_of(self.job.next()[1])
 
     @contextmanager
     def unpacked(self, stop: Stop) -> Iterator[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kaiun.errors import KaiunError
 from kaiun.image import context
@@ -14,12 +14,11 @@ from kaiun.image.ensure import Built
 from kaiun.image.host import ssh
 from kaiun.image.host.connection import Connection
 from kaiun.image.messages import Json, made, to_event
-from kaiun.image.supply import FromGit, from_git, text_of
+from kaiun.image.supply import FromGit, from_git, listed, text_of
 
 if TYPE_CHECKING:
     from kaiun.image.credentials import Credentials
     from kaiun.image.ensure import Workshop
-    from kaiun.image.host.pushes import Pushing
     from kaiun.image.revision import Revision
     from kaiun.image.source import Source
 
@@ -48,27 +47,14 @@ class BuildHost:
         """Return the reference with its digest, as the host sees it."""
         return made(Built, self._call("pin", {"text": text, "local": local}, None))
 
-    def watch(self, wanted: Source, revision: Revision, begin_s: float) -> Built:
-        """Return the image that somebody else builds; tell how that goes."""
-        supply = from_git(wanted, revision)
-        request = _request(wanted, revision, supply) | {"begin_s": begin_s}
-        return made(Built, self._call("watch", request, supply))
-
-    def condition(self) -> str:
-        """Return in one line what the host builds with. Raises ImageError where it could not."""
-        return str(self._call("condition", {}, None))
-
-    def repository(self, pushing: Pushing) -> str:
-        """Make the repository of push-to-build there; return its path."""
-        return str(self._call("repository", asdict(pushing), None))
-
     def close(self) -> None:
         """End the connection."""
         self._connection.close()
 
-    def _call(self, do: str, request: Json, supply: FromGit | None) -> Any:
+    def _call(self, do: str, request: Json, supply: FromGit | None) -> Json:
         answers = Answers(self._workshop, supply)
-        return self._connection.call(do, request, answers)
+        result: Json = self._connection.call(do, request, answers)
+        return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +76,8 @@ class Answers:
                     connection.send(job | {"credentials": asdict(found) if found else None})
                 case "facts" if self.supply:
                     connection.send(job | _facts(self.supply))
+                case "entries" if self.supply:
+                    connection.send(job, listed(self.supply.wanted, self.supply.place))
                 case "archive" if self.supply:
                     for data in deflated(context.archived(self.supply.place, self.workshop.stop)):
                         connection.send(job, data)

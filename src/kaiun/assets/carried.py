@@ -1,0 +1,165 @@
+"""The caches of asset compilers, carried from build to build in volumes of the Docker Engine.
+
+A compile works on a copy of what the last good one left, and only a good one takes its place: one
+that fails, is killed or runs beside another spoils nothing. Which volumes are the good ones is
+written in the state home, a file for each app and recipe.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kaiun.errors import AssetsError
+from kaiun.image import probe
+
+if TYPE_CHECKING:
+    from kaiun.image.client import Client
+
+LABEL = "kaiun.cache"
+ASSETS = "assets"
+SEED = "/kaiun-cache"  # where the volumes of the last good compile are mounted, read-only
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """The caches of one app and recipe: a volume for each folder."""
+
+    client: Client
+    home: Path
+    app: str
+    repository: str
+    key: str  # of the recipe
+    folders: tuple[str, ...]  # in the image, absolute
+
+    def fresh(self) -> str:
+        """Return a name for the volumes of one compile."""
+        return f"kaiun-assets-{self.app}-{uuid.uuid4().hex[:12]}"
+
+    def good(self) -> str:
+        """Return the volumes of the last good compile, "" where there is none.
+
+        Without one of this recipe the latest of the app will do: a compiler knows what is stale.
+        """
+        if not self.folders:
+            return ""
+        others = sorted(self._folder.glob("*.json"), key=_age)
+        for path in (self._pointer, *others):
+            found = _read(path)
+            if found.get("folders") == list(self.folders) and self._are_there(found["volumes"]):
+                return str(found["volumes"])
+        return ""
+
+    def mounts(self, volumes: str, seed: str) -> list[str]:
+        """Return the options of `docker create`: what is written to, what it begins with."""
+        labels = {LABEL: ASSETS, "kaiun.app": self.app, "kaiun.home": self._owner}
+        labelled = ",".join(f"volume-label={name}={each}" for name, each in labels.items())
+        options = []
+        for number, folder in enumerate(self.folders):
+            volume = f"type=volume,source={volumes}-{number},target={folder},{labelled}"
+            options.append(f"--mount={volume}")
+            if seed:
+                place = f"target={SEED}/{number},readonly,volume-nocopy"
+                options.append(f"--mount=type=volume,source={seed}-{number},{place}")
+        return options
+
+    def accept(self, volumes: str) -> None:
+        """Let the next compile begin with these volumes. Raises AssetsError."""
+        if not self.folders:
+            return
+        partial = self._pointer.with_name(f".{uuid.uuid4().hex}")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            partial.write_text(json.dumps({"volumes": volumes, "folders": list(self.folders)}))
+            partial.replace(self._pointer)
+        except OSError as problem:
+            raise AssetsError(
+                f"the asset cache cannot be kept: {problem.strerror}", where=str(self._pointer)
+            ) from problem
+
+    def sweep(self) -> None:
+        """Remove volumes of this app that no pointer names; Docker keeps those in use."""
+        filters = [f"--filter=label={LABEL}={ASSETS}", f"--filter=label=kaiun.app={self.app}"]
+        filters.append(f"--filter=label=kaiun.home={self._owner}")
+        listed = probe.call(self.client, "volume", "ls", "--quiet", *filters).stdout.split()
+        kept = {str(_read(path).get("volumes")) for path in self._folder.parent.glob("*/*.json")}
+        stale = [name for name in listed if name.rpartition("-")[0] not in kept]
+        if stale:
+            probe.call(self.client, "volume", "rm", *stale)
+
+    def _are_there(self, volumes: str) -> bool:
+        """Ask the Engine: a volume that is named but missing would be made, empty."""
+        names = [f"{volumes}-{number}" for number in range(len(self.folders))]
+        return probe.call(self.client, "volume", "inspect", *names).returncode == 0
+
+    @property
+    def _owner(self) -> str:
+        """Return what tells volumes of this state home from those of others on the Engine."""
+        return _short(str(self.home.absolute()))
+
+    @property
+    def _folder(self) -> Path:
+        return self.home / "assets" / "caches" / f"{self.app}-{_short(self.repository)}"
+
+    @property
+    def _pointer(self) -> Path:
+        return self._folder / f"{self.key}.json"
+
+
+def script(folders: Sequence[str], inputs: Sequence[str], *, seeded: bool) -> str:
+    """Return what a shell does before the command: copy what the last good compile left.
+
+    `git archive` gives every file the time of its commit, and two commits may have been made in
+    one second; Sprockets for one takes a file of the same time for the same file. So the inputs
+    are made new, which costs a compiler with a cache no more than reading them.
+    """
+    lines = ["set -e"]
+    if seeded:
+        lines.append("if command -v find cp touch >/dev/null; then")
+        lines += [
+            f"cp -a {SEED}/{number}/. {shlex.quote(folder)}/"
+            for number, folder in enumerate(folders)
+        ]
+        lines += [
+            f"if [ -e {path} ]; then find {path} -xdev -name node_modules -prune "
+            "-o -type f -exec touch -c {} +; fi"
+            for path in map(shlex.quote, roots(inputs))
+        ]
+        lines.append("fi")
+    return "\n".join((*lines, 'exec "$@"'))
+
+
+def roots(inputs: Sequence[str]) -> list[str]:
+    """Return the files and folders that patterns begin with: app/**/*.js → app."""
+    found = set()
+    for pattern in inputs:
+        parts = pattern.split("/")
+        wild = next((n for n, part in enumerate(parts) if set(part) & set("*?[")), len(parts))
+        found.add("/".join(parts[:wild]) or ".")
+    return sorted(found) or ["."]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _age(path: Path) -> float:
+    """Return a key that puts the latest first."""
+    try:
+        return -path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,135 @@
+"""What was compiled, kept on the machine that builds: each content once, by its checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from kaiun.assets.collect import Content
+from kaiun.assets.manifest import AssetManifest, from_json
+from kaiun.errors import AssetsError
+
+_PART_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A folder of the state home. Safe to share: what is written appears whole or not at all."""
+
+    root: Path
+
+    @property
+    def blobs(self) -> Path:
+        """Return the folder of the contents, named by their SHA-256."""
+        return self.root / "blobs"
+
+    def path(self, sha256: str) -> Path:
+        """Return where a content is, or would be."""
+        return self.blobs / sha256
+
+    def add(self, source: BinaryIO) -> Content:
+        """Keep what can be read from `source`. Raises AssetsError when it cannot be written."""
+        seen, size = hashlib.sha256(), 0
+        partial = self.blobs / f".{uuid.uuid4().hex}"
+        try:
+            self.blobs.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                while part := source.read(_PART_BYTES):
+                    seen.update(part)
+                    size += len(part)
+                    file.write(part)
+            partial.replace(self.path(seen.hexdigest()))
+        except OSError as problem:
+            with suppress(OSError):
+                partial.unlink()
+            raise _refused(self.root, problem) from problem
+        return Content(seen.hexdigest(), size)
+
+    def has(self, manifest: AssetManifest) -> bool:
+        """Return whether every content of the manifest is here, whole."""
+        return all(self._is_whole(sha256, size) for sha256, size in manifest.sizes.items())
+
+    def manifest(self, digest: str) -> AssetManifest | None:
+        """Return the manifest of the digest, None where there is none or it is damaged."""
+        path = self._manifest_path(digest)
+        try:
+            found = from_json(path.read_bytes(), where=str(path))
+            os.utime(path)
+        except (OSError, AssetsError):
+            return None
+        return found if found.digest == digest else None
+
+    def keep(self, manifest: AssetManifest) -> None:
+        """Write the manifest; its contents are here already."""
+        path = self._manifest_path(manifest.digest)
+        partial = path.with_name(f".{uuid.uuid4().hex}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_text(manifest.to_json())
+            partial.replace(path)
+        except OSError as problem:
+            raise _refused(self.root, problem) from problem
+
+    def size(self) -> int:
+        """Return how much it holds, in bytes."""
+        return sum(path.stat().st_size for path in self._all())
+
+    def sweep(self, unused_s: float) -> int:
+        """Remove what was not used for so long; return how many bytes that freed.
+
+        A content goes when no manifest that stays names it; the young ones stay in any case, for
+        a compile may be about to name them.
+        """
+        before, limit = self.size(), time.time() - unused_s
+        for path in self.root.glob("manifests/*"):
+            if path.stat().st_mtime < limit:
+                path.unlink(missing_ok=True)
+        kept: set[str] = set()
+        for path in self.root.glob("manifests/*.json"):
+            if found := self.manifest(path.stem):
+                kept |= found.sizes.keys()
+        for path in self.root.glob("blobs/*"):
+            if path.name not in kept and path.stat().st_mtime < limit:
+                path.unlink(missing_ok=True)
+        return before - self.size()
+
+    def copy(self, sha256: str, into: Path) -> None:
+        """Copy a content into the path of a file. Raises AssetsError unless it is whole."""
+        into.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(self.path(sha256), into)
+        if _digest(into) != sha256:
+            raise AssetsError("what was compiled is damaged", where=str(self.path(sha256)))
+
+    def _is_whole(self, sha256: str, size: int) -> bool:
+        path = self.path(sha256)
+        try:
+            return path.stat().st_size == size and _digest(path) == sha256
+        except OSError:
+            return False
+
+    def _manifest_path(self, digest: str) -> Path:
+        return self.root / "manifests" / f"{digest}.json"
+
+    def _all(self) -> Iterable[Path]:
+        return (path for path in self.root.glob("*/*") if path.is_file())
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _refused(root: Path, problem: OSError) -> AssetsError:
+    return AssetsError(
+        f"what was compiled cannot be kept: {problem.strerror}",
+        where=str(root),
+        hint="KAIUN_HOME names another place",
+    )

@@ -1,0 +1,2 @@
+"use strict";(self.webpackChunkassets_pack=self.webpackChunkassets_pack||[]).push([[707],{14(s,e,a){function c(){console.log("later")}a.d(e,{run:()=>c})}}]);
+//# sourceMappingURL=later-85a0d48b33668e53c274.chunk.js.map

@@ -1,0 +1,2 @@
+function o(){console.log("later")}export{o as run};
+//# sourceMappingURL=later-NIcS2j9x.js.map

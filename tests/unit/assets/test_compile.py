@@ -1,0 +1,83 @@
+"""What is taken out of a container, and what goes in. tests/docker/test_assets.py has real ones."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from kaiun.assets.carried import roots, script
+from kaiun.assets.compile import environment, unpacked
+from kaiun.assets.groups import Group
+from kaiun.assets.manifest import sha256
+from kaiun.assets.store import Store
+from kaiun.config.assets import Assets
+from kaiun.errors import AssetsError
+
+
+def tar(files: dict[str, bytes], links: dict[str, str], kind: bytes = tarfile.SYMTYPE) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+        for name, target in links.items():
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, target
+            archive.addfile(member)
+    return buffer.getvalue()
+
+
+def test_links_count_as_what_they_lead_to(tmp_path: Path) -> None:
+    data = tar(
+        {"./a/1.css": b"1", "./a/2.css": b"2"},
+        {"./b.css": "a/1.css", "./c.css": "b.css", "./latest": "a", "./out": "/etc/passwd",
+         "./loop": "loop"},
+    )  # fmt: skip
+    found = unpacked(io.BytesIO(data), Store(tmp_path))
+    assert {path: content.sha256 for path, content in found.items()} == {
+        "a/1.css": sha256(b"1"),
+        "a/2.css": sha256(b"2"),
+        "b.css": sha256(b"1"),
+        "c.css": sha256(b"1"),
+        "latest/1.css": sha256(b"1"),
+        "latest/2.css": sha256(b"2"),
+    }
+
+
+def test_hard_links_count_too(tmp_path: Path) -> None:
+    data = tar({"a": b"1"}, {"b": "a"}, tarfile.LNKTYPE)
+    assert set(unpacked(io.BytesIO(data), Store(tmp_path))) == {"a", "b"}
+
+
+def test_nothing_is_nothing_and_half_of_it_is_told(tmp_path: Path) -> None:
+    assert unpacked(io.BytesIO(b""), Store(tmp_path)) == {}
+    data = tar({"a": b"1", "b": bytes(4096)}, {})
+    with pytest.raises(AssetsError, match="did not arrive whole"):
+        unpacked(io.BytesIO(data[:2048]), Store(tmp_path))
+
+
+def test_dummies_stand_back_for_what_is_set() -> None:
+    given = Assets.model_validate(
+        {"command": "make", "env": {"SECRET_KEY_BASE_DUMMY": "0"}, "host": "https://a.example.com"}
+    )
+    found = environment(Group(given, ("a",)), ("SECRET_KEY_BASE=own", "PATH=/bin"))
+    assert found == {"SECRET_KEY_BASE_DUMMY": "0", "ASSET_HOST": "https://a.example.com"}
+
+
+def test_cache_is_copied_and_inputs_are_new_before_the_command() -> None:
+    found = script(["/app/tmp/a b", "/c"], ["app/**/*.js", "Gemfile"], seeded=True).splitlines()
+    assert "cp -a /kaiun-cache/0/. '/app/tmp/a b'/" in found
+    assert "cp -a /kaiun-cache/1/. /c/" in found
+    assert sum("touch" in line and "find app -xdev" in line for line in found) == 1
+    assert sum("touch" in line and "find Gemfile -xdev" in line for line in found) == 1
+    assert found[-1] == 'exec "$@"'
+    assert script(["/c"], ["app"], seeded=False) == 'set -e\nexec "$@"'
+
+
+def test_roots_of_inputs() -> None:
+    assert roots([]) == ["."]
+    assert roots(["app/assets", "**/*.js", "lib/?/x", "app/assets"]) == [".", "app/assets", "lib"]
