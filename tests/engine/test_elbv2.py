@@ -135,6 +135,62 @@ def test_two_listeners_cannot_share_a_port(elbv2: Any, balancer: str) -> None:
         elbv2.create_listener(**fields, DefaultActions=actions)
 
 
+CERTIFICATE = "arn:aws:acm:us-east-1:000000000000:certificate/1"
+OTHER = "arn:aws:acm:us-east-1:000000000000:certificate/2"
+
+
+def test_https_listener_has_a_certificate_and_a_policy(elbv2: Any, balancer: str) -> None:
+    arn = group(elbv2)
+    request = {
+        "LoadBalancerArn": balancer,
+        "Protocol": "HTTPS",
+        "Port": next(_ports),
+        "DefaultActions": [{"Type": "forward", "TargetGroupArn": arn}],
+    }
+    with pytest.raises(ClientError, match="CertificateNotFound"):
+        elbv2.create_listener(**request)
+    made = elbv2.create_listener(**request, Certificates=[{"CertificateArn": CERTIFICATE}])
+    listener = made["Listeners"][0]
+    assert listener["SslPolicy"] == "ELBSecurityPolicy-2016-08"
+    assert listener["Certificates"] == [{"CertificateArn": CERTIFICATE}]
+    own = {"ListenerArn": listener["ListenerArn"]}
+    elbv2.add_listener_certificates(**own, Certificates=[{"CertificateArn": OTHER}])
+    found = elbv2.describe_listener_certificates(**own)["Certificates"]
+    assert [(c["CertificateArn"], c["IsDefault"]) for c in found] == [
+        (CERTIFICATE, True),
+        (OTHER, False),
+    ]
+    with pytest.raises(ClientError, match="OperationNotPermitted"):
+        elbv2.remove_listener_certificates(**own, Certificates=[{"CertificateArn": CERTIFICATE}])
+    elbv2.remove_listener_certificates(**own, Certificates=[{"CertificateArn": OTHER}])
+    assert len(elbv2.describe_listener_certificates(**own)["Certificates"]) == 1
+    plain = elbv2.modify_listener(**own, Protocol="HTTP")["Listeners"][0]
+    assert "SslPolicy" not in plain
+    assert not plain.get("Certificates")
+    with pytest.raises(ClientError, match="only be specified for an HTTPS listener"):
+        elbv2.modify_listener(**own, Certificates=[{"CertificateArn": OTHER}])
+
+
+def test_ports_of_one_address_are_targets_of_their_own(elbv2: Any, balancer: str) -> None:
+    arn = group(elbv2, TargetType="ip")
+    listen(elbv2, balancer, arn)
+    targets = [{"Id": "192.0.2.7", "Port": port} for port in (8001, 8002)]
+    elbv2.register_targets(TargetGroupArn=arn, Targets=targets)
+
+    def states(*wanted: dict[str, Any]) -> dict[int, str]:
+        asked = {"Targets": list(wanted)} if wanted else {}
+        answer = elbv2.describe_target_health(TargetGroupArn=arn, **asked)
+        return {
+            d["Target"]["Port"]: d["TargetHealth"]["State"]
+            for d in answer["TargetHealthDescriptions"]
+        }
+
+    until(lambda: states() == {8001: "healthy", 8002: "healthy"})
+    elbv2.deregister_targets(TargetGroupArn=arn, Targets=targets[:1])
+    until(lambda: states() == {8002: "healthy"})
+    assert states(targets[0]) == {8001: "unused"}
+
+
 def test_tags_come_and_go(elbv2: Any, balancer: str) -> None:
     elbv2.add_tags(ResourceArns=[balancer], Tags=[{"Key": "a", "Value": "1"}, {"Key": "b"}])
     elbv2.remove_tags(ResourceArns=[balancer], TagKeys=["a"])

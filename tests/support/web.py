@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -85,12 +86,18 @@ async def sites(*names: str, delay_s: float = 0.0) -> AsyncIterator[list[Site]]:
 
 
 async def get(
-    port: int, path: str = "/", *, method: str = "GET", headers: dict[str, str] | None = None
+    port: int,
+    path: str = "/",
+    *,
+    method: str = "GET",
+    headers: dict[str, str] | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> Reply:
     """Make one request on a connection of its own."""
     sent = {"Host": "localhost", **(headers or {}), "Connection": "close"}
     lines = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    name = sent["Host"] if tls is not None else None
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls, server_hostname=name)
     try:
         writer.write(f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode())
         async with asyncio.timeout(30):

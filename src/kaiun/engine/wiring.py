@@ -25,6 +25,7 @@ _CONDITIONS = {
     "http-request-method": "HttpRequestMethodConfig",
     "source-ip": "SourceIpConfig",
 }
+_HOST = re.compile(r"(\*\.)?[a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)*")
 NOTHING_HERE = FixedResponse(503, "text/plain", "no target group\n")
 
 
@@ -80,7 +81,20 @@ def _listener(world: World, doc: Doc) -> Listener:
             for r in own
         ),
         idle_timeout_s=int(attributes.get("idle_timeout.timeout_seconds", 60)),
+        certified=_certified(balancer, own) if doc["Protocol"] == "HTTPS" else (),
     )
+
+
+def _certified(balancer: Doc | None, rules: list[Doc]) -> tuple[str, ...]:
+    """Return the names that a listener is asked by: its balancer's and those of its rules."""
+    names = ["localhost", "*.localhost"]
+    if balancer is not None:
+        names.append(balancer["DNSName"])
+    for rule in rules:
+        for condition in rule["Conditions"]:
+            field, values = _condition(condition)
+            names += [v.lower() for v in values if field == "host-header" and _HOST.fullmatch(v)]
+    return tuple(dict.fromkeys(names))
 
 
 def _action(world: World, actions: list[Doc]) -> Forward | FixedResponse | Redirect:
@@ -98,7 +112,13 @@ def _action(world: World, actions: list[Doc]) -> Forward | FixedResponse | Redir
         given = {n.lower(): config[n] for n in names if n in config}
         return Redirect(status=int(config["StatusCode"].removeprefix("HTTP_")), **given)
     weights = [(backend_name(a), w) for a, w in forward_weights(action) if a in world.target_groups]
-    return Forward(tuple(weights)) if weights else NOTHING_HERE
+    return Forward(tuple(weights), _sticky_s(action)) if weights else NOTHING_HERE
+
+
+def _sticky_s(action: Doc) -> int:
+    """Return how long a client stays with a forward's target group."""
+    config = action.get("ForwardConfig", {}).get("TargetGroupStickinessConfig", {})
+    return int(config.get("DurationSeconds", 3600)) if config.get("Enabled") else 0
 
 
 def _condition(condition: Doc) -> tuple[str, tuple[str, ...]]:
@@ -131,4 +151,12 @@ def _backend(world: World, arn: str) -> Backend:
         if open_to_all and state == "unhealthy":
             chosen = ServerState.READY
         servers.append(Server(doc["address"], doc["port"], chosen))
-    return Backend(backend_name(arn), tuple(sorted(servers)))
+    return Backend(backend_name(arn), tuple(sorted(servers)), _kept_s(world.target_groups[arn]))
+
+
+def _kept_s(group: Doc) -> int:
+    """Return how long a client stays with a target, by the balancer's own cookie."""
+    attributes = group["_"]["attributes"]
+    if attributes["stickiness.enabled"] != "true" or attributes["stickiness.type"] != "lb_cookie":
+        return 0
+    return int(attributes["stickiness.lb_cookie.duration_seconds"])

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import signal
+import ssl
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from support.load import Load
-from support.web import Site, get, sites
+from support.web import Reply, Site, get, sites
 
 from kaiun.engine.balancer.base import (
     Backend,
@@ -242,6 +243,88 @@ def test_weights_share_out_the_requests(tmp_path: Path) -> None:
             assert x.requests + y.requests == 300
             assert 30 <= y.requests <= 95
             assert await b.requests() == {"a": x.requests, "b": y.requests, "c": 0}
+
+    asyncio.run(body())
+
+
+def cookie_of(reply: Reply) -> str:
+    return reply.headers["set-cookie"].partition(";")[0]
+
+
+def test_a_client_with_a_cookie_keeps_its_target_as_long_as_there_is_one(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with balancer(tmp_path) as b, sites("a", "b", "c") as [x, y, z]:
+            port = free_port()
+            listener = Listener("l", port, to("web"))
+            await b.apply(Wiring((listener,), (Backend("web", (server(x), server(y)), 60),)))
+            first = await get(port)
+            assert "Max-Age=60" in first.headers["set-cookie"]
+            mine = {"Cookie": cookie_of(first)}
+            name = first.body.splitlines()[0]
+            for _ in range(10):
+                assert (await get(port, headers=mine)).body.splitlines()[0] == name
+            await b.apply(
+                Wiring((listener,), (Backend("web", (server(x), server(y), server(z)), 60),))
+            )
+            assert (await get(port, headers=mine)).body.splitlines()[0] == name
+            other = y if name == "a" else x
+            await b.apply(Wiring((listener,), (Backend("web", (server(other), server(z)), 60),)))
+            moved = await get(port, headers=mine)
+            assert moved.body.splitlines()[0] != name
+            assert cookie_of(moved) != mine["Cookie"]
+
+    asyncio.run(body())
+
+
+def test_a_client_with_a_cookie_keeps_its_target_group(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with balancer(tmp_path) as b, sites("a", "b") as [x, y]:
+            port = free_port()
+            backends = tuple(Backend(site.name, (server(site),)) for site in (x, y))
+
+            async def wire(*weights: int) -> None:
+                forward = Forward(tuple(zip("ab", weights, strict=True)), 60)
+                await b.apply(Wiring((Listener("l", port, forward),), backends))
+
+            await wire(50, 50)
+            first = await get(port)
+            mine = {"Cookie": cookie_of(first)}
+            name = first.body.splitlines()[0]
+            for _ in range(20):
+                assert (await get(port, headers=mine)).body.splitlines()[0] == name
+            await wire(*((0, 100) if name == "a" else (100, 0)))
+            assert (await get(port, headers=mine)).body.splitlines()[0] != name
+
+    asyncio.run(body())
+
+
+def test_https_speaks_with_a_certificate_of_the_local_authority(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with balancer(tmp_path) as b, sites("a") as [a]:
+            port = free_port()
+            listener = Listener("l", port, to("a"), certified=("shop.localhost", "*.example.test"))
+            await b.apply(Wiring((listener,), (Backend("a", (server(a),)),)))
+            trust = ssl.create_default_context(cafile=str(tmp_path / "tls" / "ca.pem"))
+            for host in ("shop.localhost", "www.example.test"):
+                reply = await get(port, tls=trust, headers={"Host": host})
+                lines = reply.body.lower().split("\r\n")
+                assert "x-forwarded-proto: https" in lines
+            with pytest.raises(ssl.SSLCertVerificationError):
+                await get(port, tls=trust, headers={"Host": "elsewhere.test"})
+            assert {f.stat().st_mode & 0o777 for f in (tmp_path / "tls").iterdir()} == {0o600}
+
+    asyncio.run(body())
+
+
+def test_redirect_of_a_https_listener_stays_https(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with balancer(tmp_path) as b:
+            port = free_port()
+            listener = Listener("l", port, Redirect(301, path="/new"), certified=("localhost",))
+            await b.apply(Wiring((listener,)))
+            trust = ssl.create_default_context(cafile=str(tmp_path / "tls" / "ca.pem"))
+            reply = await get(port, "/old", tls=trust)
+            assert reply.headers["location"] == f"https://localhost:{port}/new"
 
     asyncio.run(body())
 

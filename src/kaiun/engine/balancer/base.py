@@ -25,10 +25,14 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """A target group. `name` is unique and made of [a-zA-Z0-9-]."""
+    """A target group. `name` is unique and made of [a-zA-Z0-9-].
+
+    `sticky_s`: how long a client keeps its target (lb_cookie); 0: not at all.
+    """
 
     name: str
     servers: tuple[Server, ...] = ()
+    sticky_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +56,10 @@ class Redirect:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """Backend name → weight."""
+    """Backend name → weight. `sticky_s`: how long a client keeps its backend; 0: not at all."""
 
     weights: tuple[tuple[str, int], ...]
+    sticky_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +76,21 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """An HTTP port on loopback; rules in order of priority, then the default action."""
+    """An HTTP port on loopback; rules in order of priority, then the default action.
+
+    With `certified` names it speaks HTTPS, with a certificate for them.
+    """
 
     name: str
     port: int
     default: Forward | FixedResponse | Redirect
     rules: tuple[Rule, ...] = ()
     idle_timeout_s: int = 60
+    certified: tuple[str, ...] = ()
+
+    @property
+    def protocol(self) -> str:
+        return "https" if self.certified else "http"
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from kaiun.engine.balancer import haproxy_config
+from kaiun.engine.balancer import haproxy_config, tls
 from kaiun.engine.balancer.base import Listener, Wiring
 from kaiun.engine.balancer.haproxy_cli import Cli, Processes
 from kaiun.engine.child import Child, environment, port_becomes_free
@@ -58,7 +58,9 @@ class HaproxyBalancer:
         self._home.mkdir(parents=True, exist_ok=True)
         folder = _socket_folder(self._home)
         self._paths = haproxy_config.Paths(
-            stats=str(folder / "haproxy.sock"), master=str(folder / "haproxy-master.sock")
+            stats=str(folder / "haproxy.sock"),
+            master=str(folder / "haproxy-master.sock"),
+            tls=str(self._home / "tls"),
         )
         self._cli = Cli(self._paths.master)
         if self._child.adopt() is not None and await self._processes() is None:
@@ -176,6 +178,9 @@ class HaproxyBalancer:
 
     async def _write(self, wiring: Wiring) -> None:
         """Put the configuration in place, once HAProxy has found nothing wrong with it."""
+        for listener in wiring.listeners:
+            if listener.certified:
+                await asyncio.to_thread(tls.ensure, self._home / "tls", listener.certified)
         scratch = self._config.with_suffix(".new")
         scratch.write_text(haproxy_config.render(wiring, self._paths))
         check = await asyncio.create_subprocess_exec(

@@ -10,8 +10,10 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
+from kaiun.engine.balancer import tls
 from kaiun.engine.balancer.base import (
     Backend,
     FixedResponse,
@@ -26,6 +28,8 @@ from kaiun.engine.balancer.base import (
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_./:-]")
 _DEFAULT_IDLE_S: Final = 60
+_TARGET_COOKIE: Final = "AWSALB"
+_GROUP_COOKIE: Final = "AWSALBTG"
 _TITLES: Final = {
     400: "Bad Request",
     408: "Request Timeout",
@@ -38,10 +42,14 @@ _TITLES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Where the unix sockets are: both names must stay short (sun_path holds 108 bytes)."""
+    """Where the unix sockets are: both names must stay short (sun_path holds 108 bytes).
+
+    `tls` is the folder of the certificates.
+    """
 
     stats: str
     master: str
+    tls: str = ""
 
 
 def server_name(server: Server) -> str:
@@ -59,8 +67,13 @@ def ready(backend: Backend) -> dict[str, Server]:
 
 def digest(wiring: Wiring, paths: Paths) -> str:
     """Return what changes when a reload is needed: everything but the servers."""
-    bare = Wiring(wiring.listeners, tuple(Backend(b.name) for b in wiring.backends))
+    bare = Wiring(wiring.listeners, tuple(_bare(backend) for backend in wiring.backends))
     return hashlib.sha256(_text(bare, paths, "").encode()).hexdigest()[:16]
+
+
+def _bare(backend: Backend) -> Backend:
+    """Servers that a cookie names cannot be added at run time: they need a reload (HAProxy 2.6)."""
+    return backend if backend.sticky_s else Backend(backend.name)
 
 
 def render(wiring: Wiring, paths: Paths) -> str:
@@ -71,7 +84,7 @@ def _text(wiring: Wiring, paths: Paths, mark: str) -> str:
     lines = list(_global(paths, mark))
     known = {backend.name for backend in wiring.backends}
     for listener in wiring.listeners:
-        lines += ["", *_frontend(listener, known)]
+        lines += ["", *_frontend(listener, known, paths)]
     for backend in wiring.backends:
         lines += ["", *_backend(backend)]
     return "\n".join(lines) + "\n"
@@ -122,19 +135,35 @@ def _backend(backend: Backend) -> Iterator[str]:
         "    http-after-response set-status 502 if { status 503 } "
         f"!{{ var(txn.answered) -m found }} {{ nbsrv({backend.name}) gt 0 }}"
     )
+    if backend.sticky_s:
+        # Without `indirect` the target sees it too, as behind an ALB.
+        yield f"    cookie {_TARGET_COOKIE} insert nocache attr Max-Age={backend.sticky_s}"
     for name, server in ready(backend).items():
-        yield f"    server {name} {server.address}:{server.port}"
+        kept = f" cookie {_cookie_of(name)}" if backend.sticky_s else ""
+        yield f"    server {name} {server.address}:{server.port}{kept}"
 
 
-def _frontend(listener: Listener, known: set[str]) -> Iterator[str]:
+def _cookie_of(server: str) -> str:
+    return hashlib.sha256(server.encode()).hexdigest()[:32]
+
+
+def _bind(listener: Listener, paths: Paths) -> str:
+    address = f"    bind 127.0.0.1:{listener.port}"
+    if not listener.certified:
+        return address
+    certificate = tls.file_of(Path(paths.tls), listener.certified)
+    return f"{address} ssl crt {quote(str(certificate))} alpn h2,http/1.1 ssl-min-ver TLSv1.2"
+
+
+def _frontend(listener: Listener, known: set[str], paths: Paths) -> Iterator[str]:
     idle = listener.idle_timeout_s
     yield f"frontend {frontend_name(listener)}"
-    yield f"    bind 127.0.0.1:{listener.port}"
+    yield _bind(listener, paths)
     yield f"    timeout client {idle}s"
     yield f"    timeout http-keep-alive {idle}s"
     yield f"    http-request set-var(txn.idle) int({idle * 1000})"
     yield "    http-request set-var(txn.die) rand(1000000)"
-    yield from _forwarding(listener.port)
+    yield from _forwarding(listener)
     for number, rule in enumerate(listener.rules, start=1):
         test = " ".join(_conditions(rule))
         yield (
@@ -148,19 +177,19 @@ def _frontend(listener: Listener, known: set[str]) -> Iterator[str]:
         if isinstance(action, FixedResponse):
             yield _fixed(action, test)
         elif isinstance(action, Redirect):
-            yield from _redirect(action, listener.port, test)
+            yield from _redirect(action, listener, test)
         else:
             yield from _forward(action, test, known)
 
 
-def _forwarding(port: int) -> Iterator[str]:
+def _forwarding(listener: Listener) -> Iterator[str]:
     """X-Forwarded-* and X-Amzn-Trace-Id. Source: ELB, HTTP headers and load balancers."""
     xff = "X-Forwarded-For"
     given = f"{{ req.fhdr({xff}) -m found }}"
     yield f"    http-request set-header {xff} %[req.fhdr({xff})],\\ %[src] if {given}"
     yield f"    http-request set-header {xff} %[src] unless {given}"
-    yield "    http-request set-header X-Forwarded-Proto http"
-    yield f"    http-request set-header X-Forwarded-Port {port}"
+    yield f"    http-request set-header X-Forwarded-Proto {listener.protocol}"
+    yield f"    http-request set-header X-Forwarded-Port {listener.port}"
     trace = "X-Amzn-Trace-Id"
     yield "    http-request set-var-fmt(txn.now) %{+X}Ts"
     fresh = "1-%[var(txn.now),lower]-%[uuid(),regsub(-,,g),bytes(0,24)]"
@@ -178,6 +207,8 @@ def _forward(action: Forward, test: str, known: set[str]) -> Iterator[str]:
     weights = [(name, weight) for name, weight in action.weights if weight > 0 and name in known]
     total = sum(weight for _, weight in weights)
     below = 0
+    if action.sticky_s and len(weights) > 1:
+        yield from _sticky(action, test, [name for name, _ in weights])
     for name, weight in weights:
         below += weight
         limit = below * 1000000 // total
@@ -185,14 +216,25 @@ def _forward(action: Forward, test: str, known: set[str]) -> Iterator[str]:
         yield f"    use_backend {name} if {test}{share}"
 
 
+def _sticky(action: Forward, test: str, names: Sequence[str]) -> Iterator[str]:
+    """Have a client stay with the target group that it was given first."""
+    yield f"    http-request set-var(txn.sticky) int({action.sticky_s}) if {test}"
+    cookie = f'"{_GROUP_COOKIE}=%[be_name]; Max-Age=%[var(txn.sticky)]; Path=/"'
+    yield (
+        f"    http-response add-header Set-Cookie {cookie} if {{ var(txn.sticky) -m found }} {test}"
+    )
+    for name in names:
+        yield f"    use_backend {name} if {test} {{ req.cook({_GROUP_COOKIE}) -m str {name} }}"
+
+
 def _fixed(action: FixedResponse, test: str) -> str:
     body = f" content-type {quote(action.content_type)} string {quote(action.body)}"
     return f"    http-request return status {action.status}{body if action.body else ''} if {test}"
 
 
-def _redirect(action: Redirect, port: int, test: str) -> Iterator[str]:
-    protocol = action.protocol.lower().replace("#{protocol}", "http")
-    target = action.port.replace("#{port}", str(port))
+def _redirect(action: Redirect, listener: Listener, test: str) -> Iterator[str]:
+    protocol = action.protocol.lower().replace("#{protocol}", listener.protocol)
+    target = action.port.replace("#{port}", str(listener.port))
     base = f"{_template(protocol)}://{_template(action.host)}:{_template(target)}{_template(action.path)}"
     code = action.status
     if action.query == "#{query}":

@@ -4,6 +4,7 @@ Importing this package registers every handler.
 """
 
 from kaiun.engine.operations import (
+    certificates,
     clusters,
     elb_tags,
     hooks,
@@ -27,6 +28,7 @@ from kaiun.engine.operations import (
 )
 
 __all__ = [
+    "certificates",
     "clusters",
     "elb_tags",
     "hooks",

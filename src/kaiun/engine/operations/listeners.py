@@ -8,6 +8,7 @@ import socket
 from collections.abc import Sequence
 
 from kaiun.engine.dispatch import Params, operation
+from kaiun.engine.operations.certificates import https_members
 from kaiun.engine.operations.common import shown
 from kaiun.engine.operations.elb_common import (
     check_actions,
@@ -26,6 +27,7 @@ from kaiun.engine.protocol.errors import ApiError
 from kaiun.engine.store import Doc
 from kaiun.engine.world import World
 
+_OF_HTTPS = ("SslPolicy", "Certificates")
 ATTRIBUTES = {"routing.http.response.server.enabled": "true"}
 
 
@@ -48,6 +50,7 @@ def create_listener(world: World, params: Params) -> Params:
         "Port": port,
         "Protocol": params["Protocol"],
         "DefaultActions": actions,
+        **https_members(params, params["Protocol"]),
         "_": {"tags": read_tags(params), "attributes": dict(ATTRIBUTES)},
     }
     world.listeners[arn] = listener
@@ -59,7 +62,7 @@ def create_listener(world: World, params: Params) -> Params:
 def _check_protocol(protocol: str | None) -> None:
     if protocol is None:
         raise validation_error("A listener protocol must be specified")
-    if protocol != "HTTP":
+    if protocol not in ("HTTP", "HTTPS"):
         raise ApiError(
             "UnsupportedProtocol", f"{protocol} listeners are not supported by this local ECS"
         )
@@ -90,8 +93,7 @@ def _check_port(world: World, port: int, own: str | None) -> None:
 @operation("elasticloadbalancing", "ModifyListener")
 def modify_listener(world: World, params: Params) -> Params:
     listener = _find(world, params["ListenerArn"])
-    if "Protocol" in params:
-        _check_protocol(params["Protocol"])
+    spoken = _spoken(listener, params)
     if params.get("Port", listener["Port"]) != listener["Port"]:
         _check_port(world, params["Port"], listener["ListenerArn"])
         listener["Port"] = params["Port"]
@@ -102,9 +104,21 @@ def modify_listener(world: World, params: Params) -> Params:
             if rule["IsDefault"]:
                 rule["Actions"] = actions
                 world.rules.touch(rule["RuleArn"])
+    for name in _OF_HTTPS:
+        listener.pop(name, None)
+    listener |= spoken
     world.listeners.touch(listener["ListenerArn"])
     relink(world)
     return {"Listeners": [shown(listener)]}
+
+
+def _spoken(listener: Doc, params: Params) -> Doc:
+    """Return protocol, policy and certificates of a listener after a change: each needs the
+    others."""
+    protocol = str(params.get("Protocol", listener["Protocol"]))
+    _check_protocol(protocol)
+    before = {n: listener[n] for n in _OF_HTTPS if n in listener and protocol == "HTTPS"}
+    return {"Protocol": protocol, **https_members({**before, **params}, protocol)}
 
 
 @operation("elasticloadbalancing", "DescribeListeners")

@@ -164,7 +164,7 @@ def modify_target_group_attributes(world: World, params: Params) -> Params:
         raise validation_error("deregistration_delay.timeout_seconds must be 0 to 3600")
     answer = set_attributes(doc, params, ATTRIBUTES)
     world.target_groups.touch(doc["TargetGroupArn"])
-    world.alarm()
+    world.registrar.rewire()
     return answer
 
 
