@@ -86,7 +86,7 @@ def test_strategy_must_be_of_the_clusters_providers(
     ecs: Any, cluster: str, family: str, provider: str
 ) -> None:
     register(ecs, family)
-    with pytest.raises(ClientError, match="is not associated with the cluster"):
+    with pytest.raises(ClientError, match="not associated with the cluster"):
         ecs.run_task(
             cluster=cluster, taskDefinition=family, capacityProviderStrategy=[item(provider, 1)]
         )

@@ -73,7 +73,14 @@ def test_instance_registers_again_under_its_own_arn(ecs: Any, cluster: str) -> N
 
 def test_resources_without_an_amount_are_refused(ecs: Any, cluster: str) -> None:
     with pytest.raises(ClientError, match="totalResources must have a positive CPU"):
-        ecs.register_container_instance(cluster=cluster)
+        declare(ecs, cluster, cpu=0)
+
+
+def test_instance_that_does_not_say_what_it_has_has_the_usual(ecs: Any, cluster: str) -> None:
+    instance = ecs.register_container_instance(cluster=cluster)["containerInstance"]
+    resources = {r["name"]: r for r in instance["registeredResources"]}
+    assert resources["CPU"]["integerValue"] == 4096
+    assert "22" in resources["PORTS"]["stringSetValue"]
 
 
 def test_service_spreads_over_zones_then_instances(ecs: Any, cluster: str, family: str) -> None:

@@ -110,11 +110,11 @@ def test_what_belongs_to_task_sets_is_refused_of_the_service(
     ecs: Any, service: dict[str, str], cluster: str, family: str
 ) -> None:
     definition = register(ecs, family)
-    with pytest.raises(ClientError, match="taskDefinition cannot be specified"):
+    with pytest.raises(ClientError, match="networkConfiguration cannot be specified"):
         ecs.create_service(
             cluster=cluster,
             serviceName="other",
-            taskDefinition=definition,
+            networkConfiguration={"awsvpcConfiguration": {"subnets": ["subnet-1"]}},
             deploymentController={"type": "EXTERNAL"},
         )
     with pytest.raises(ClientError, match="Unable to update taskDefinition"):

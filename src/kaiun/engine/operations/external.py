@@ -14,7 +14,7 @@ _CHANGEABLE = {  # by UpdateService; the rest belongs to task sets
     "enableECSManagedTags", "propagateTags", "placementConstraints", "placementStrategy",
 }  # fmt: skip
 _OF_TASK_SETS = (
-    "taskDefinition", "loadBalancers", "serviceRegistries", "networkConfiguration", "launchType",
+    "loadBalancers", "serviceRegistries", "networkConfiguration", "launchType",
     "capacityProviderStrategy", "platformVersion", "serviceConnectConfiguration",
 )  # fmt: skip
 

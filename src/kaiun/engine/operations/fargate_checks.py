@@ -34,7 +34,10 @@ def check_fargate(request: Doc) -> None:
     if request.get("ipcMode"):
         raise client_error("Fargate does not support ipcMode.")
     if request.get("pidMode", "task") != "task":
-        raise client_error("Fargate only supports pidMode 'task'.")
+        raise client_error(
+            "Tasks using the Fargate launch type do not support pidMode 'host'. The supported "
+            "value for pidMode is 'task'."
+        )
     _check_storage(request)
     for container in request["containerDefinitions"]:
         _check_container(container)

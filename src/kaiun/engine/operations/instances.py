@@ -67,7 +67,7 @@ def describe_container_instances(world: World, params: Params) -> Params:
 
 def _checked(references: list[str], limit: int) -> list[str]:
     if not references:
-        raise invalid_parameter("Container instance cannot be empty.")
+        raise invalid_parameter("Container Instances cannot be empty.")
     if len(references) > limit:
         raise invalid_parameter(f"Container instances cannot have more than {limit} entries.")
     return references
@@ -93,7 +93,9 @@ def view(world: World, instance: Doc, *, tags: bool) -> Doc:
     used = own.get("used", [0, 0])
     seen = shown(instance)
     seen["remainingResources"] = resources(
-        own["cpu"] - used[0], own["memory"] - used[1], sorted(host_ports_in_use(world, instance))
+        own["cpu"] - used[0],
+        own["memory"] - used[1],
+        [*own.get("ports", ()), *sorted(host_ports_in_use(world, instance))],
     )
     seen["runningTasksCount"] = statuses.count("RUNNING")
     seen["pendingTasksCount"] = sum(status in _PENDING for status in statuses)

@@ -96,7 +96,13 @@ def new_instance(
         "registeredAt": world.now(),
         "attachments": [],
         "tags": [],
-        "_": {"cluster": cluster, "cpu": cpu, "memory": memory, "machine": False},
+        "_": {
+            "cluster": cluster,
+            "cpu": cpu,
+            "memory": memory,
+            "machine": False,
+            "ports": list(ports),
+        },
     }
 
 
@@ -114,7 +120,12 @@ def _capacity(world: World) -> tuple[int, int]:
 
 def resources(cpu: int, memory_mib: int, ports: Sequence[int | str]) -> list[Doc]:
     """Return what an instance has, as DescribeContainerInstances shows it."""
-    return [_resource("CPU", cpu), _resource("MEMORY", memory_mib), _ports(ports)]
+    return [
+        _resource("CPU", cpu),
+        _resource("MEMORY", memory_mib),
+        _ports("PORTS", ports),
+        _ports("PORTS_UDP", ()),
+    ]
 
 
 def _resource(name: str, value: int) -> Doc:
@@ -127,9 +138,9 @@ def _resource(name: str, value: int) -> Doc:
     }
 
 
-def _ports(ports: Sequence[int | str]) -> Doc:
+def _ports(name: str, ports: Sequence[int | str]) -> Doc:
     return {
-        "name": "PORTS",
+        "name": name,
         "type": "STRINGSET",
         "doubleValue": 0.0,
         "longValue": 0,

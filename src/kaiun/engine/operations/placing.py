@@ -203,11 +203,16 @@ def _as_instance(world: World, doc: Doc, company: int, ports: bool) -> Instance:
         cpu=own["cpu"] - used[0],
         memory_mib=own["memory"] - used[1],
         zone=zone_of(doc),
-        used_ports=frozenset(host_ports_in_use(world, doc)) if ports else frozenset(),
+        used_ports=_ports_taken(world, doc) if ports else frozenset(),
         attributes=attributes,
         tasks=company,
         draining=doc["status"] == "DRAINING",
     )
+
+
+def _ports_taken(world: World, instance: Doc) -> frozenset[int]:
+    reserved = (int(port) for port in instance["_"].get("ports", ()) if port.isdigit())
+    return frozenset({*reserved, *host_ports_in_use(world, instance)})
 
 
 def _why(instance: Instance, needs: Needs) -> str:

@@ -182,9 +182,11 @@ def check_strategy(world: World, strategy: Sequence[Doc], offered: Sequence[str]
             "A capacity provider strategy cannot contain a mix of capacity providers using Auto "
             "Scaling groups and Fargate providers."
         )
-    if absent := [name for name in names if name not in offered]:
+    if any(name not in offered for name in names):
         raise invalid_parameter(
-            f"The specified capacity provider '{absent[0]}' is not associated with the cluster."
+            "The specified capacity provider strategy cannot contain a capacity provider that is "
+            "not associated with the cluster. Associate the capacity provider with the cluster "
+            "and try again."
         )
     if any(not 0 <= i.get("weight", 0) <= 1000 for i in strategy) or any(
         not 0 <= i.get("base", 0) <= 100_000 for i in strategy

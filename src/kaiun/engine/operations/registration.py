@@ -19,6 +19,8 @@ from kaiun.engine.protocol.errors import ApiError, client_error, invalid_paramet
 from kaiun.engine.store import Doc
 from kaiun.engine.world import World
 
+_USUAL = {"CPU": 4096, "MEMORY": 7680}  # of an instance that does not say what it has
+_RESERVED_PORTS = ("22", "2375", "2376", "51678", "51679")  # SSH, Docker, ECS's agent
 _ACKNOWLEDGED = {"acknowledgment": "ACK"}
 
 
@@ -55,7 +57,7 @@ def _again(world: World, cluster: str, params: Params) -> Doc:
 def _declare(world: World, cluster: str, params: Params) -> Doc:
     offered = {r.get("name"): r for r in params.get("totalResources", ())}
     identity = _identity(params.get("instanceIdentityDocument", "{}"))
-    ports = offered.get("PORTS", {}).get("stringSetValue", ())
+    ports = offered.get("PORTS", {}).get("stringSetValue", _RESERVED_PORTS)
     return new_instance(
         world,
         cluster,
@@ -74,8 +76,8 @@ def _declare(world: World, cluster: str, params: Params) -> Doc:
 
 
 def _amount(offered: Doc, name: str) -> int:
-    """Return the CPU units or MiB that are registered; both must be."""
-    resource = offered.get(name, {})
+    """Return the CPU units or MiB that are registered, the usual where none are."""
+    resource = offered.get(name, {"integerValue": _USUAL[name]})
     amount: int = resource.get("integerValue") or resource.get("longValue") or 0
     if amount <= 0:
         raise client_error(f"totalResources must have a positive {name}.")

@@ -80,6 +80,9 @@ def _create_external(world: World, cluster: str, arn: str, params: Params) -> Do
         return again
     service = _new(world, cluster, arn, params)
     service["tags"] = check_tags(params.get("tags", []))
+    if "taskDefinition" in params:
+        definition = find_active(world, params["taskDefinition"])
+        service["taskDefinition"] = definition["taskDefinitionArn"]
     world.services[arn] = service
     return _view(world, service, tags=True)
 
@@ -131,9 +134,11 @@ def _new(world: World, cluster: str, arn: str, params: Params) -> Doc:
             "last": params,  # what the next deployment is made of
         },
     }
-    for name in ("healthCheckGracePeriodSeconds", "networkConfiguration", "roleArn"):
+    for name in ("healthCheckGracePeriodSeconds", "networkConfiguration"):
         if name in params:
             service[name] = params[name]
+    if "role" in params:
+        service["roleArn"] = params["role"]
     return service
 
 

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from kaiun.engine.dispatch import Params, operation
 from kaiun.engine.operations.common import check_tags, merge_tags
-from kaiun.engine.protocol.errors import ApiError, cluster_not_found, invalid_parameter
+from kaiun.engine.protocol.errors import (
+    ApiError,
+    client_error,
+    cluster_not_found,
+    invalid_parameter,
+)
 from kaiun.engine.store import Doc, Table
 from kaiun.engine.world import World
 
 
 def _find(world: World, arn: str) -> tuple[Table, str, Doc]:
     """Return table, key and the dict that holds `tags`. Raises as ECS does."""
-    kind, _, rest = arn.rpartition(":")[2].partition("/")
-    if ":task-definition/" in arn:
+    kind, _, rest = "".join(arn.split(":", 5)[5:]).partition("/")
+    if kind == "task-definition":
         definition = world.task_definitions.get(arn)
         if definition is None:
-            raise invalid_parameter("The specified task definition was not found.")
+            raise client_error("Unable to describe task definition.")
         return world.task_definitions, arn, definition["_"]
     tables = {
         "cluster": (world.clusters, arn, cluster_not_found()),

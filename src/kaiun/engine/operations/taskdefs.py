@@ -59,6 +59,8 @@ def _definition(world: World, request: Doc) -> Doc:
     for volume in definition["volumes"]:
         if not volume.keys() - {"name"}:
             volume["host"] = {}
+        if efs := volume.get("efsVolumeConfiguration"):
+            efs.setdefault("rootDirectory", "/")
     return definition
 
 
@@ -168,7 +170,7 @@ def describe_task_definition(world: World, params: Params) -> Params:
 @operation("ecs", "DeregisterTaskDefinition")
 def deregister_task_definition(world: World, params: Params) -> Params:
     if ":" not in params["taskDefinition"].rpartition("/")[2]:
-        raise client_error("Unable to describe task definition. A revision must be given.")
+        raise client_error("Revision is missing.")
     found = find(world, params["taskDefinition"])
     if found["status"] == "ACTIVE":
         found["status"] = "INACTIVE"
@@ -186,7 +188,7 @@ def delete_task_definitions(world: World, params: Params) -> Params:
         try:
             found = find(world, reference)
         except Exception:  # noqa: BLE001  (reported as a failure)
-            failures.append({"arn": reference, "reason": "TASK_DEFINITION_NOT_FOUND"})
+            failures.append({"arn": reference, "reason": _why_unknown(reference)})
             continue
         if found["status"] == "ACTIVE":
             failures.append(
@@ -202,6 +204,18 @@ def delete_task_definitions(world: World, params: Params) -> Params:
         world.task_definitions.touch(found["taskDefinitionArn"])  # tasks may still need it
         deleted.append(shown(found))
     return {"taskDefinitions": deleted, "failures": failures}
+
+
+def _why_unknown(reference: str) -> str:
+    if ":" not in reference.rpartition("/")[2]:
+        return (
+            "The specified task definition identifier is invalid. Specify a valid name or ARN and "
+            "try again."
+        )
+    return (
+        "The specified task definition does not exist. Specify a valid account, family, revision "
+        "and try again."
+    )
 
 
 @operation("ecs", "ListTaskDefinitions")
