@@ -6,7 +6,10 @@ import base64
 import contextlib
 import json
 import os
+import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -334,3 +337,89 @@ def workers(host: BuildHost) -> list[int]:
             if python and home in (process / "environ").read_bytes():
                 found.append(pid)
     return found
+
+
+def test_the_host_can_be_checked(team: Team) -> None:
+    """Without a local ECS the check fails, but what it says of the host is good."""
+    ann = team.developer("ann").kaiun("check")
+    assert re.search(
+        rf"ok    build host: {team.host.url}: Docker \S+ with \S+, \d+ GiB free", ann.out
+    )
+
+
+MAKE_REPOSITORY = """
+import sys
+from kaiun.image import Workshop
+from kaiun.image.host.pushes import Pushing
+from kaiun.image.host.site import BuildHost
+site = BuildHost(sys.argv[1], Workshop())
+print(site.repository(Pushing(sys.argv[2], "local", "kaiun.yml")))
+site.close()
+"""
+
+
+@pytest.fixture
+def pushed(team: Team) -> Developer:
+    """Return a developer whose remote `build` is the host's repository."""
+    ann = team.developer("ann")
+    done = subprocess.run(
+        [sys.executable, "-c", MAKE_REPOSITORY, team.host.url, team.app],
+        env=team.host.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    team.origin.git(
+        "remote", "add", "build", f"{team.host.url}{done.stdout.strip()}", cwd=ann.clone
+    )
+    return ann
+
+
+def push(developer: Developer) -> str:
+    done = subprocess.run(
+        ["git", "push", "build", "HEAD:main"],
+        cwd=developer.clone,
+        env=developer.host.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def test_a_push_is_built_in_the_background_and_followed(team: Team, pushed: Developer) -> None:
+    team.slow(3)
+    team.origin.git("pull", "--quiet", cwd=pushed.clone)
+    said = push(pushed)
+    assert "is built in the background: kaiun build --watch" in said
+    assert team.digest(team.origin.git("rev-parse", "HEAD")) is None  # the push did not wait
+    watching, bob = pushed.start("build", "--watch", "--json"), team.developer("bob")
+    watching.says("ready-2")
+    building = bob.start("build", "--json")  # as `deploy` does
+    assert (watching.ends(), building.ends()) == (0, 0), watching.err + building.err
+    results = [json.loads(run.out)["web"] for run in (watching, building)]
+    assert results[0]["digest"] == results[1]["digest"] == team.digest(results[0]["tag"])
+    assert not any(each["built"] for each in results)
+    assert "ready-2" in building.err
+    again = pushed.kaiun("build", "--watch")
+    assert again.process.returncode == 0
+    eventually(team.leftovers)
+
+
+def test_a_pushed_build_that_fails_is_told_to_who_watches(team: Team, pushed: Developer) -> None:
+    step = "RUN echo NameError >&2; exit 7\n"
+    team.origin.commit({"Dockerfile": f"FROM scratch\nCOPY system/ /\n{step}"})
+    team.origin.git("pull", "--quiet", cwd=pushed.clone)
+    push(pushed)
+    watching = pushed.kaiun("build", "--watch")
+    assert watching.process.returncode == 2
+    assert "the build failed at [2/2] RUN echo NameError" in watching.err
+    later = pushed.kaiun("build", "--watch")
+    assert "exit code: 7" in later.err
+
+
+def test_a_push_whose_kaiun_yml_is_wrong_is_told_at_once(team: Team, pushed: Developer) -> None:
+    team.origin.commit({"kaiun.yml": "app: 7\nprocesses: []\n"})
+    team.origin.git("pull", "--quiet", cwd=pushed.clone)
+    assert "cannot be built: kaiun.yml:" in push(pushed)

@@ -16,8 +16,6 @@ from pathlib import Path
 
 from kaiun.image.host.code import environment
 
-ALIAS = "builder.test"
-
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -34,17 +32,55 @@ def key(path: Path) -> Path:
 
 
 @dataclass
-class BuildHost:
-    """The host: its home, its sshd, and what a developer needs to reach it."""
+class RemoteHost:
+    """What a developer needs to reach a host at a port of loopback: keys, an ssh of their own."""
 
     root: Path
     port: int
-    variables: dict[str, str] = field(default_factory=dict)
-    process: subprocess.Popen[bytes] | None = None
+    user: str = field(default_factory=getpass.getuser)
+    alias: str = "builder.test"
 
     @property
     def url(self) -> str:
-        return f"ssh://{ALIAS}"
+        return f"ssh://{self.alias}"
+
+    def prepare(self) -> None:
+        """Write the developer's configuration; the keys `id` and `host_key` are in `root`."""
+        public = (self.root / "host_key.pub").read_text()
+        (self.root / "known").write_text(f"[127.0.0.1]:{self.port} {public}")
+        config = self.root / "ssh_config"
+        config.write_text(
+            f"Host {self.alias}\n  HostName 127.0.0.1\n  Port {self.port}\n  User {self.user}\n"
+            f"  IdentityFile {self.root / 'id'}\n  IdentitiesOnly yes\n  IdentityAgent none\n"
+            f"  UserKnownHostsFile {self.root / 'known'}\n  GlobalKnownHostsFile /dev/null\n"
+        )
+        programs = self.root / "bin"
+        programs.mkdir()
+        wrapper = programs / "ssh"
+        wrapper.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {config} "$@"\n')
+        wrapper.chmod(0o755)
+        for name in ("git", "sh"):
+            (programs / name).symlink_to(str(shutil.which(name)))
+
+    def environment(self, **more: str) -> Mapping[str, str]:
+        """Return the variables of a developer: git and ssh on PATH, no Docker Engine."""
+        return {
+            "PATH": str(self.root / "bin"),
+            "HOME": str(self.root),
+            "DOCKER_HOST": "unix:///nowhere/docker.sock",
+            "KAIUN_HOME": str(self.root / "developer"),
+            "LC_ALL": "C.UTF-8",
+            "PYTHONWARNINGS": "error",
+            **more,
+        }
+
+
+@dataclass
+class BuildHost(RemoteHost):
+    """This machine as the host: a home of its own, and a real sshd as a child of the test."""
+
+    variables: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
 
     @property
     def home(self) -> Path:
@@ -55,28 +91,11 @@ class BuildHost:
         for name in ("locks", "builds", "work", "venvs", "code"):
             (self.home / name).mkdir(parents=True)
         (self.home / "venvs" / environment()).symlink_to(sys.prefix)
-        host_key, own = key(self.root / "host_key"), key(self.root / "id")
+        key(self.root / "host_key")
+        own = key(self.root / "id")
         (self.root / "authorized").write_text(own.with_suffix(".pub").read_text())
-        public = host_key.with_suffix(".pub").read_text()
-        (self.root / "known").write_text(f"[127.0.0.1]:{self.port} {public}")
         self.write_sshd_config()
-        self.ssh_config.write_text(
-            f"Host {ALIAS}\n  HostName 127.0.0.1\n  Port {self.port}\n  User {getpass.getuser()}\n"
-            f"  IdentityFile {own}\n  IdentitiesOnly yes\n  IdentityAgent none\n"
-            f"  UserKnownHostsFile {self.root / 'known'}\n  GlobalKnownHostsFile /dev/null\n"
-        )
-        programs = self.root / "bin"
-        programs.mkdir()
-        (programs / "ssh").write_text(
-            f'#!/bin/sh\nexec {shutil.which("ssh")} -F {self.ssh_config} "$@"\n'
-        )
-        (programs / "ssh").chmod(0o755)
-        for name in ("git", "sh"):
-            (programs / name).symlink_to(str(shutil.which(name)))
-
-    @property
-    def ssh_config(self) -> Path:
-        return self.root / "ssh_config"
+        RemoteHost.prepare(self)
 
     def write_sshd_config(self, more: str = "") -> None:
         given = {"KAIUN_HOME": str(self.home), **self.variables}
@@ -111,22 +130,10 @@ class BuildHost:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """End sshd and the sessions that are its children."""
+        """End sshd."""
         if self.process:
             self.process.terminate()
             self.process.wait(10)
-
-    def environment(self, **more: str) -> Mapping[str, str]:
-        """Return the variables of a developer: git and ssh on PATH, no Docker Engine."""
-        return {
-            "PATH": str(self.root / "bin"),
-            "HOME": str(self.root),
-            "DOCKER_HOST": "unix:///nowhere/docker.sock",
-            "KAIUN_HOME": str(self.root / "developer"),
-            "LC_ALL": "C.UTF-8",
-            "PYTHONWARNINGS": "error",
-            **more,
-        }
 
     def _listens(self) -> bool:
         with socket.socket() as probe:
@@ -136,7 +143,7 @@ class BuildHost:
 @contextmanager
 def build_host(root: Path, **variables: str) -> Iterator[BuildHost]:
     """Hold a build host whose home is below `root`."""
-    host = BuildHost(root, free_port(), variables)
+    host = BuildHost(root, free_port(), variables=variables)
     host.prepare()
     host.start()
     try:
@@ -177,7 +184,7 @@ class Running:
 class Developer:
     """Somebody with a clone of the app, git, ssh and kaiun; no Docker."""
 
-    host: BuildHost
+    host: RemoteHost
     clone: Path
     variables: Mapping[str, str] = field(default_factory=dict)
     count: int = 0

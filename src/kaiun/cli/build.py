@@ -11,15 +11,25 @@ from kaiun.cli.common import Setup, credentials, verb
 from kaiun.cli.nocache import WithCaches, no_cache_option
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from kaiun.aws.client import Aws
+    from kaiun.cli.console import Console
+    from kaiun.image import Built
 
 
 @click.command(name="build", cls=WithCaches)
-@click.argument("rev", default="HEAD")
+@click.argument("rev", default="")
 @no_cache_option
+@click.option("--watch", is_flag=True, help="Follow the build that a push to the host began.")
+@click.option("--setup", "prepare", is_flag=True, help="Prepare the build host; REV: ssh://HOST.")
 @verb
-def command(setup: Setup, rev: str, no_cache: frozenset[str]) -> None:
-    """Build and push the images of REV (HEAD); do nothing where the registry has them."""
+def command(setup: Setup, rev: str, no_cache: frozenset[str], watch: bool, prepare: bool) -> None:
+    """Build and push the images of REV (HEAD); do nothing where the registry has them.
+
+    With image.host in kaiun.yml the build host does it, over SSH.
+    """
+    from kaiun.cli import buildhost
     from kaiun.cli.building import Building
     from kaiun.image import Workshop, ensure_all
 
@@ -28,14 +38,22 @@ def command(setup: Setup, rev: str, no_cache: frozenset[str]) -> None:
 
         return aws or connect(config)
 
-    revision = setup.revision(rev)
+    if prepare:
+        buildhost.prepare(setup, rev)
+        return
+    revision = setup.revision(rev or "HEAD")
     config, aws = setup.configure(revision.sha)
     progress = Building(setup.console)
     workshop = Workshop(progress, credentials(connected), no_cache=no_cache)
-    built = ensure_all(config, revision, workshop)
+    make = buildhost.watched if watch else ensure_all
+    show(setup.console, make(config, revision, workshop))
+
+
+def show(console: Console, built: Mapping[str, Built]) -> None:
+    """Print what became of each image."""
     for name, image in built.items():
         how = f"built in {image.seconds:.1f} s" if image.built else "there already"
-        setup.console.data(f"{name}  {image.reference}  {how}")
+        console.data(f"{name}  {image.reference}  {how}")
         if image.note:
-            setup.console.warn(f"{name}: {image.note}")
-    setup.console.document({name: asdict(image) for name, image in built.items()})
+            console.warn(f"{name}: {image.note}")
+    console.document({name: asdict(image) for name, image in built.items()})

@@ -62,6 +62,7 @@ def command(setup: Setup, rev: str) -> int:
     Its first form: what AWS is asked for is what `plan` needs.
     """
     from kaiun.aws.session import connect
+    from kaiun.cli import buildhost
 
     checks = Checks()
     revision = checks.check("commit", lambda: setup.revision(rev), _commit)
@@ -72,6 +73,8 @@ def command(setup: Setup, rev: str) -> int:
     )
     if configured:
         config, known = configured
+        if config.image.host:
+            checks.check("build host", lambda: buildhost.look(config), str)
         place = "local ECS" if config.is_local else "AWS"
         aws = checks.check(place, lambda: _reached(known or connect(config), config), _region)
         if aws and revision:

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kaiun.image.ensure import Workshop, ensure_supplied, find_supplied
+from kaiun.image.host import pushes
+from kaiun.image.host.condition import look
 from kaiun.image.host.delivery import Delivered
+from kaiun.image.host.watching import watch
 from kaiun.image.messages import Json, made
 from kaiun.image.pin import pin
 from kaiun.image.revision import Revision
@@ -37,6 +40,25 @@ def fixed(job: Job, request: Json) -> Json | None:
     return _given(pin(request["text"], _workshop(job, request), local=request["local"]))
 
 
+def watched(job: Job, request: Json) -> Json:
+    """Follow another's build of the image to its end."""
+    wanted, supply = _wanted(job, request)
+    begin_s = request["begin_s"]
+    workshop = _workshop(job, request)
+    return asdict(watch(wanted, _revision(request), supply, workshop, begin_s=begin_s))
+
+
+def condition(job: Job, request: Json) -> str:
+    """Say what there is to build with."""
+    del request
+    return look(job.home)
+
+
+def repository(job: Job, request: Json) -> str:
+    """Make the repository of push-to-build; return its path."""
+    return str(pushes.make(job.home, made(pushes.Pushing, request)))
+
+
 def _wanted(job: Job, request: Json) -> tuple[Source, Delivered]:
     given = request["source"]
     pairs = {key: tuple((k, v) for k, v in given[key]) for key in ("args", "cpu_allow")}
@@ -57,8 +79,11 @@ def _given(built: Built | None) -> Json | None:
     return asdict(built) if built else None
 
 
-DOINGS: Mapping[str, Callable[[Job, Json], Json | None]] = {
+DOINGS: Mapping[str, Callable[[Job, Json], object]] = {
+    "condition": condition,
     "ensure": ensure,
     "find": find,
     "pin": fixed,
+    "repository": repository,
+    "watch": watched,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kaiun.errors import KaiunError
 from kaiun.image import context
@@ -19,6 +19,7 @@ from kaiun.image.supply import FromGit, from_git, listed, text_of
 if TYPE_CHECKING:
     from kaiun.image.credentials import Credentials
     from kaiun.image.ensure import Workshop
+    from kaiun.image.host.pushes import Pushing
     from kaiun.image.revision import Revision
     from kaiun.image.source import Source
 
@@ -47,14 +48,27 @@ class BuildHost:
         """Return the reference with its digest, as the host sees it."""
         return made(Built, self._call("pin", {"text": text, "local": local}, None))
 
+    def watch(self, wanted: Source, revision: Revision, begin_s: float) -> Built:
+        """Return the image that somebody else builds; tell how that goes."""
+        supply = from_git(wanted, revision)
+        request = _request(wanted, revision, supply) | {"begin_s": begin_s}
+        return made(Built, self._call("watch", request, supply))
+
+    def condition(self) -> str:
+        """Return in one line what the host builds with. Raises ImageError where it could not."""
+        return str(self._call("condition", {}, None))
+
+    def repository(self, pushing: Pushing) -> str:
+        """Make the repository of push-to-build there; return its path."""
+        return str(self._call("repository", asdict(pushing), None))
+
     def close(self) -> None:
         """End the connection."""
         self._connection.close()
 
-    def _call(self, do: str, request: Json, supply: FromGit | None) -> Json:
+    def _call(self, do: str, request: Json, supply: FromGit | None) -> Any:
         answers = Answers(self._workshop, supply)
-        result: Json = self._connection.call(do, request, answers)
-        return result
+        return self._connection.call(do, request, answers)
 
 
 @dataclass(frozen=True, slots=True)
