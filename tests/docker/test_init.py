@@ -209,7 +209,9 @@ def yard(
     events: list[BuildEvent] = []
     workshop = Workshop(events.append, home=root / "home")
     args = (("RUBY_IMAGE", ruby), ("NODE_IMAGE", node))
-    source = Source(app, f"{registry}/{app}", repository.path, args=args, layer="kaiun.yml")
+    source = Source(
+        app, f"{registry}/{app}", repository.path, args=args, layer="kaiun.yml", cpu="x86-64-v2"
+    )
     yard = Yard(repository, source, workshop, ruby, offered, events)
     yard.need("left")
     yard.lock()

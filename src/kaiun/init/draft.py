@@ -65,7 +65,6 @@ def _for_rails(app: str, found: Rails, own: Container | None) -> Draft:
     values = {field: getattr(found, field) for field in found.__slots__}
     addresses = services.addresses(app, found)
     key = "RAILS_MASTER_KEY" if found.credentials else "SECRET_KEY_BASE"
-    outputs = found.assets.output if found.assets else ()
     compiled = None if own and own.compiles_assets else found.assets
     values |= {
         "app": app,
@@ -77,8 +76,8 @@ def _for_rails(app: str, found: Rails, own: Container | None) -> Draft:
         "services": services.beside(app, found),
         "sqlite": found.database.kind == "sqlite",
         "workdir": own.workdir if own else WORKDIR,
-        "outputs": outputs,
-        "writable": [*_WRITABLE, *outputs],
+        "outputs": found.assets.output if found.assets else (),
+        "writable": _WRITABLE,
     }
     files = {CONFIG: _render("rails.yml.j2", values)}
     if own is None:
