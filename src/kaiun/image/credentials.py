@@ -88,6 +88,21 @@ def read_config(directory: Path) -> dict[str, object]:
     return loaded if isinstance(loaded, dict) else {}
 
 
+def with_login(
+    config: Mapping[str, object], registry: str, credentials: Credentials
+) -> dict[str, object]:
+    """Return docker's configuration with one more login, whatever keeps the others.
+
+    An empty name of a helper keeps docker from asking `credsStore` about this registry.
+    """
+    auth = {"auth": credentials.basic().removeprefix("Basic ")}
+    return {
+        **config,
+        "auths": {**_mapping(config.get("auths")), registry: auth},
+        "credHelpers": {**_mapping(config.get("credHelpers")), registry: ""},
+    }
+
+
 def docker_config(directory: Path | None = None) -> CredentialSource:
     """Return a source that reads docker's configuration as the docker client does."""
 

@@ -101,7 +101,7 @@ def _existing(registry: Registry, reference: Reference, refusal: ImageError) -> 
 def logged_in(
     client: Client, reference: Reference, credentials: Credentials | None
 ) -> Iterator[Client]:
-    """Yield a client that has the credentials, in a private file that is removed.
+    """Yield a client that has the credentials beside its own, in a private file that is removed.
 
     It is in memory where the system has a place for that, which Linux has.
     """
@@ -110,10 +110,7 @@ def logged_in(
         return
     own = known.config_directory()
     with folders.held(folders.in_memory() or Path(tempfile.gettempdir(), "kaiun")) as directory:
-        config = known.read_config(own)
-        kept = {key: config[key] for key in ("currentContext", "HttpHeaders") if key in config}
-        auth = credentials.basic().removeprefix("Basic ")
-        text = json.dumps({**kept, "auths": {reference.registry: {"auth": auth}}})
+        text = json.dumps(known.with_login(known.read_config(own), reference.registry, credentials))
         path = directory / "config.json"
         path.touch(mode=0o600)
         path.write_text(text)

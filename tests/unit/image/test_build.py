@@ -223,7 +223,7 @@ def test_extra_credentials_reach_docker_by_a_private_file_only(
     assert "hunter2" not in " ".join([*docker.argv, *docker.environment.values()])
     assert Credentials("AWS", "hunter2").basic().removeprefix("Basic ") in docker.settings
     assert '"currentContext": "lab"' in docker.settings
-    assert "credsStore" not in docker.settings
+    assert f'"credHelpers": {{"{fake.host}": ""}}' in docker.settings  # its credsStore is not asked
     assert not Path(docker.environment["DOCKER_CONFIG"]).exists()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kaiun.errors import ImageError
-from kaiun.image.credentials import Credentials, docker_config, ecr, first_of
+from kaiun.image.credentials import Credentials, docker_config, ecr, first_of, with_login
 
 HUB = "https://index.docker.io/v1/"
 ECR = "123456789012.dkr.ecr.ap-northeast-1.amazonaws.com"
@@ -131,3 +131,17 @@ def test_first_source_that_knows_wins() -> None:
 
 def test_secrets_are_not_shown() -> None:
     assert "hunter2" not in repr(Credentials("ann", "hunter2", "hunter2"))
+
+
+def test_one_more_login_leaves_the_others_as_they_are() -> None:
+    others = {"auths": {"a.example.com": {"auth": "x"}}, "credsStore": "pass", "detachKeys": "q"}
+    config = with_login(others, "b.example.com:5000", Credentials("ann", "secret"))
+    assert config == {
+        "auths": {
+            "a.example.com": {"auth": "x"},
+            "b.example.com:5000": {"auth": "YW5uOnNlY3JldA=="},
+        },
+        "credsStore": "pass",
+        "credHelpers": {"b.example.com:5000": ""},
+        "detachKeys": "q",
+    }
