@@ -168,7 +168,7 @@ def test_erb_names_a_missing_variable(erb: Built, env: dict[str, str], line: str
     assert last == f"kaiun: start failed at templates {line}"
 
 
-def test_image_keeps_command_user_and_gets_one_layer(erb: Built) -> None:
+def test_image_keeps_command_and_user_and_ours_is_the_last_layer(erb: Built) -> None:
     found = json.loads(docker("inspect", erb.name))[0]["Config"]
     assert (found["Entrypoint"], found["Cmd"]) == (["/opt/kaiun/entry"], ["sleep", "9"])
     assert (found["User"], found["WorkingDir"]) == ("app", "/app")
@@ -177,6 +177,21 @@ def test_image_keeps_command_user_and_gets_one_layer(erb: Built) -> None:
     assert re.search(r"kaiun's layer: \d+\.\d MB, \d+\.\d s \(Python by apt-get\)", erb.notes[-1])
     left = erb.run("sh", "-c", "ls -A /tmp; cat /opt/kaiun/REVISION", KAIUN_START="skip").stdout
     assert left.split() == ["f" * 40]
+
+
+def test_layer_of_python_is_the_same_for_every_commit(yard: Yard) -> None:
+    """So it is packed, pushed and pulled once, whatever the layers below it."""
+    layers = []
+    for text in ("1", "2"):
+        dockerfile = f"FROM {RAILS}\nWORKDIR /app\nRUN echo {text} >/etc/changed\nCOPY . .\n"
+        name = yard.make(ERB, dockerfile, FILES).name
+        said = docker("inspect", "--format={{json .RootFS.Layers}}", name)
+        layers.append(json.loads(said))
+    first, second = layers
+    differ = [n for n, pair in enumerate(zip(first, second, strict=True)) if len(set(pair)) == 2]
+    *_, changed, python, _ours = range(len(first))
+    assert python not in differ
+    assert changed - 1 in differ  # what was below it
 
 
 def test_erb_that_needs_a_gem_and_erb_that_is_broken(yard: Yard) -> None:

@@ -1,8 +1,8 @@
-"""The one layer that kaiun adds to the image of the app: /opt/kaiun and the ENTRYPOINT.
+"""The layer that kaiun adds to the image of the app: /opt/kaiun and the ENTRYPOINT.
 
 It is built FROM the image of the user's Dockerfile, whose command, user and own entry point it
 keeps. What is installed into an image without Python is kept as an image of its own, named by the
-image's package database, so that the next commit finds it ready.
+image's package database, so that the next commit finds it ready: as a layer that does not change.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from kaiun.image.stop import Stop
 
 SETUP = "/mnt"  # exists everywhere: a mount leaves its mount point behind in the layer
-READY = "/media"
+TREE = "/kaiun-python"  # what installing Python adds, where setup.sh puts it together
 PYTHON = "kaiun-python"
 CARRIED = {"templates": ("jinja2", "markupsafe"), "secrets": ("yaml",)}
 
@@ -144,14 +144,17 @@ def write(
 
 
 def dockerfile(plain: str, facts: ImageFacts, ready: str) -> str:
-    """Return the Dockerfile of the layer: one RUN, so one layer."""
+    """Return the Dockerfile of the layer: one RUN, so one layer.
+
+    Before it, where the image has none, Python: a layer that is the same to the byte for every
+    commit, so that it is packed, pushed and pulled once.
+    """
     mounts = f"--mount=type=bind,target={SETUP}"
-    if ready:
-        mounts += f" --mount=type=bind,from={ready},target={READY}"
     return "\n".join(
         (
             f"FROM {plain}",
             "USER 0:0",
+            *([f"COPY --from={ready} / /"] if ready else []),
             f"RUN {mounts} sh {SETUP}/setup.sh arrange",
             'ENTRYPOINT ["/opt/kaiun/entry"]',
             f"CMD {json.dumps(list(facts.command))}",
@@ -174,7 +177,7 @@ def python_dockerfile(plain: str, found: probe.Found) -> str:
             "USER 0:0",
             f"RUN {mounts} sh {SETUP}/setup.sh install {found.manager.program} {packages}",
             "FROM scratch",
-            "COPY --from=installed /kaiun-python.tar /python.tar",
+            f"COPY --from=installed {TREE} /",
             "",
         )
     )

@@ -154,7 +154,7 @@ def look(client: Client, image: str, need: Need, workdir: str = "/") -> Found:
     lines = dict(line.partition(" ")[::2] for line in done.stdout.splitlines())
     manager = next((each for each in MANAGERS if each.program == lines.get("manager")), NONE)
     packages = f"{lines.get('system')} {lines.get('packages')}"
-    key = hashlib.sha256(f"{packages} {need}".encode()).hexdigest()[:20]
+    key = hashlib.sha256(f"tree {packages} {need}".encode()).hexdigest()[:20]
     tools = f"{packages} {lines.get('tools')}"
     said = tuple(done.stderr.splitlines()[-3:])
     if done.returncode:

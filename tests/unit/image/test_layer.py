@@ -97,8 +97,8 @@ def test_layer_restates_command_and_user() -> None:
     assert layer.dockerfile("kaiun-plain:1", FACTS, "kaiun-python:2").splitlines() == [
         "FROM kaiun-plain:1",
         "USER 0:0",
-        "RUN --mount=type=bind,target=/mnt "
-        "--mount=type=bind,from=kaiun-python:2,target=/media sh /mnt/setup.sh arrange",
+        "COPY --from=kaiun-python:2 / /",
+        "RUN --mount=type=bind,target=/mnt sh /mnt/setup.sh arrange",
         'ENTRYPOINT ["/opt/kaiun/entry"]',
         'CMD ["puma", "-w 2"]',
         "USER app:app",
@@ -112,7 +112,7 @@ def test_python_of_the_distribution_is_installed_by_its_manager() -> None:
         found = Found("", manager, "k", Need.CRYPTOGRAPHY)
         lines = layer.python_dockerfile("plain", found).splitlines()
         commands[manager.program] = lines[2].partition("sh /mnt/")[2]
-        assert lines[-2:] == ["FROM scratch", "COPY --from=installed /kaiun-python.tar /python.tar"]
+        assert lines[-2:] == ["FROM scratch", "COPY --from=installed /kaiun-python /"]
     assert commands["apt-get"] == "setup.sh install apt-get python3-cryptography ca-certificates"
     assert commands["apk"] == "setup.sh install apk py3-cryptography ca-certificates-bundle"
     assert commands["dnf"] == "setup.sh install dnf python3-cryptography ca-certificates"
