@@ -173,6 +173,22 @@ def test_tags_are_given_when_asked_for(ecs: Any, family: str) -> None:
     assert ecs.describe_task_definition(taskDefinition=arn, include=["TAGS"])["tags"] == tags
 
 
+@pytest.mark.parametrize(
+    ("suffix", "text"),
+    [
+        ("", "Revision is missing"),
+        (":new", "Invalid revision number"),
+        (":9", "Unable to describe"),
+    ],
+)
+def test_only_a_revision_that_is_there_is_deregistered(
+    ecs: Any, family: str, suffix: str, text: str
+) -> None:
+    register(ecs, family)
+    with pytest.raises(ClientError, match=text):
+        ecs.deregister_task_definition(taskDefinition=family + suffix)
+
+
 def test_constraint_that_cannot_be_understood_is_refused(ecs: Any, family: str) -> None:
     rule = {"type": "memberOf", "expression": "what?"}
     with pytest.raises(ClientError, match="cannot understand"):

@@ -142,6 +142,16 @@ def test_awsvpc_without_network_configuration_is_refused(
         ecs.run_task(cluster=cluster, taskDefinition=family)
 
 
+def test_network_without_subnets_is_refused(ecs: Any, cluster: str, family: str) -> None:
+    register(ecs, family, container(), networkMode="awsvpc")
+    with pytest.raises(ClientError, match="subnets can not be empty"):
+        ecs.run_task(
+            cluster=cluster,
+            taskDefinition=family,
+            networkConfiguration={"awsvpcConfiguration": {"subnets": []}},
+        )
+
+
 def test_missing_tasks_are_failures(ecs: Any, cluster: str) -> None:
     answer = ecs.describe_tasks(cluster=cluster, tasks=["0" * 32])
     assert [f["reason"] for f in answer["failures"]] == ["MISSING"]

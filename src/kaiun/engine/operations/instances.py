@@ -16,7 +16,7 @@ from kaiun.engine.operations.machine import (
     resources,
 )
 from kaiun.engine.operations.placing import host_ports_in_use
-from kaiun.engine.protocol.errors import ApiError, invalid_parameter
+from kaiun.engine.protocol.errors import ApiError, client_error, invalid_parameter
 from kaiun.engine.store import Doc
 from kaiun.engine.world import World
 from kaiun.scheduler.query import matches
@@ -67,7 +67,7 @@ def describe_container_instances(world: World, params: Params) -> Params:
 
 def _checked(references: list[str], limit: int) -> list[str]:
     if not references:
-        raise invalid_parameter("Container Instances cannot be empty.")
+        raise client_error("Container Instances cannot be empty.")
     if len(references) > limit:
         raise invalid_parameter(f"Container instances cannot have more than {limit} entries.")
     return references

@@ -69,6 +69,7 @@ def _declare(world: World, cluster: str, params: Params) -> Doc:
                 "name": "ecs.availability-zone",
                 "value": identity.get("availabilityZone", world.identity.region + ZONE),
             },
+            {"name": "ecs.ami-id", "value": identity.get("imageId", "ami-declared")},
             {"name": "ecs.os-type", "value": "linux"},
             {"name": "ecs.instance-type", "value": identity.get("instanceType", "declared")},
         ],
@@ -141,8 +142,7 @@ def update_container_agent(world: World, params: Params) -> Params:
 
 @operation("ecs", "DiscoverPollEndpoint")
 def discover_poll_endpoint(world: World, params: Params) -> Params:
-    if reference := params.get("containerInstance"):
-        _known(world, cluster_arn(world, params.get("cluster")), reference)
+    del params  # an agent asks before its cluster or its instance need be there
     return {
         "endpoint": world.endpoint,
         "telemetryEndpoint": world.endpoint,

@@ -117,6 +117,8 @@ def check_network(definition: Doc, params: Params) -> None:
         raise invalid_parameter(
             "Network Configuration must be provided when networkMode 'awsvpc' is specified."
         )
+    if network is not None and not network["subnets"]:
+        raise invalid_parameter("subnets can not be empty.")
     if not awsvpc and network:
         raise invalid_parameter(
             "Network Configuration is not valid for the given networkMode of this task definition."

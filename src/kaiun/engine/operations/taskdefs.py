@@ -169,8 +169,11 @@ def describe_task_definition(world: World, params: Params) -> Params:
 
 @operation("ecs", "DeregisterTaskDefinition")
 def deregister_task_definition(world: World, params: Params) -> Params:
-    if ":" not in params["taskDefinition"].rpartition("/")[2]:
+    _, colon, revision = params["taskDefinition"].rpartition("/")[2].partition(":")
+    if not colon:
         raise client_error("Revision is missing.")
+    if not revision.isdecimal():
+        raise client_error(f"Invalid revision number. Number: {revision}")
     found = find(world, params["taskDefinition"])
     if found["status"] == "ACTIVE":
         found["status"] = "INACTIVE"
