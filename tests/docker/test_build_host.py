@@ -7,9 +7,11 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import uuid
@@ -18,12 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support.build_host import BuildHost, Developer, build_host
+from support.build_host import BuildHost, Developer, RemoteHost, build_host
 from support.images import DOCKERFILE, docker, registry_process, system
 from support.processes import pids, running
 from support.repository import Repository
 
 from kaiun.image import Registry
+from kaiun.image.client import find as find_client
 from kaiun.image.record import failure_in
 from kaiun.image.reference import parse
 
@@ -32,6 +35,7 @@ pytestmark = pytest.mark.docker
 # htpasswd's line for ann with "open sesame" (bcrypt, cost 4)
 HTPASSWD = "ann:$2b$04$o1jxcDrzxIWI7JdhJVWRG.UZ0YxFp8.52iR/vqGrWahO1FoH0iPy.\n"
 PASSWORD = "open sesame"
+NOBODY = 65534
 
 
 @dataclass
@@ -125,6 +129,39 @@ def test_a_developer_without_docker_gets_the_image_of_a_commit(team: Team) -> No
     assert "there already" in again.out
     assert again.err == ""
     eventually(team.leftovers)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_another_unix_user_who_may_not_use_docker_builds_all_the_same(team: Team) -> None:
+    """`nobody` on this machine; root on the host, since the key is root's there."""
+    ann = team.developer("ann")
+    nobody = RemoteHost(team.root / "nobody", team.host.port)
+    nobody.root.mkdir()
+    for name in ("id", "host_key.pub"):
+        shutil.copy(team.host.root / name, nobody.root)
+    nobody.prepare()
+    for path in (nobody.root, ann.clone, *nobody.root.rglob("*"), *ann.clone.rglob("*")):
+        os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+    for path in team.root.parents:
+        if path.is_relative_to(tempfile.gettempdir()) and path != Path(tempfile.gettempdir()):
+            path.chmod(path.stat().st_mode | 0o011)
+    team.root.chmod(0o711)
+    script = f'{find_client().program} version >/dev/null 2>&1 && exit 99; exec "$@"'
+    done = subprocess.run(
+        [
+            str(shutil.which("setpriv")),
+            *(f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--"),
+            *("sh", "-c", script, "sh"),
+            *(sys.executable, "-m", "kaiun.cli.main", "build", "--json"),
+        ],
+        cwd=ann.clone,
+        env={k: v for k, v in nobody.environment().items() if k != "DOCKER_HOST"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["web"]["built"]
 
 
 def test_two_developers_at_the_same_second_build_once(team: Team) -> None:
@@ -349,12 +386,15 @@ def test_the_host_can_be_checked(team: Team) -> None:
 
 MAKE_REPOSITORY = """
 import sys
+import tempfile
 from kaiun.image import Workshop
+from kaiun.image.host.line import Line
 from kaiun.image.host.pushes import Pushing
 from kaiun.image.host.site import BuildHost
-site = BuildHost(sys.argv[1], Workshop())
+line = Line(sys.argv[1])
+site = BuildHost(line, Workshop())
 print(site.repository(Pushing(sys.argv[2], "local", "kaiun.yml")))
-site.close()
+line.close()
 """
 
 

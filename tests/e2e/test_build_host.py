@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -70,6 +71,28 @@ def inside(machine: RemoteHost, script: str) -> None:
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL, timeout=120)
 
 
+LABELS = """
+import json, sys
+from kaiun.image import Workshop
+from kaiun.image.host.line import Line
+from kaiun.image.reference import parse
+line = Line(sys.argv[1])
+named = parse(sys.argv[2])
+print(json.dumps(Workshop(line=line).connected().labels(named, named.digest)))
+line.close()
+"""
+
+
+def labels(machine: RemoteHost, reference: str) -> dict[str, str]:
+    """Return an image's labels as `deploy` reads them: its registry answers on the host alone."""
+    done = subprocess.run(
+        [sys.executable, "-c", LABELS, f"ssh://builder@{machine.alias}", reference],
+        env=machine.environment(), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    found: dict[str, str] = json.loads(done.stdout)
+    return found
+
+
 def wait_for(container: str, text: str) -> None:
     deadline = time.monotonic() + 180
     while True:
@@ -109,6 +132,7 @@ def test_a_bare_debian_becomes_a_build_host(tmp_path: Path, machine: RemoteHost)
     assert built.process.returncode == 0, built.err
     assert json.loads(built.out)["web"]["built"]
     assert "there already" in ann.kaiun("build").out
+    assert labels(machine, json.loads(built.out)["web"]["reference"])["kaiun.app"] == app
 
     origin.commit({"more": "1"})
     push = subprocess.run(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kaiun.cli.common import Setup, credentials, verb
+from kaiun.cli.common import Setup, verb, workshop_of
 from kaiun.cli.nocache import WithCaches, no_cache_option
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def command(setup: Setup, rev: str, no_cache: frozenset[str], watch: bool, prepa
     """
     from kaiun.cli import buildhost
     from kaiun.cli.building import Building
-    from kaiun.image import Workshop, ensure_all
+    from kaiun.image import ensure_all
 
     def connected() -> Aws:
         from kaiun.aws.session import connect
@@ -44,7 +44,7 @@ def command(setup: Setup, rev: str, no_cache: frozenset[str], watch: bool, prepa
     revision = setup.revision(rev or "HEAD")
     config, aws = setup.configure(revision.sha)
     progress = Building(setup.console)
-    workshop = Workshop(progress, credentials(connected), no_cache=no_cache)
+    workshop = workshop_of(config, connected, progress, no_cache)
     make = buildhost.watched if watch else ensure_all
     show(setup.console, make(config, revision, workshop))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from kaiun.errors import UsageError
@@ -25,6 +26,7 @@ def prepare(setup: Setup, url: str) -> None:
     from kaiun.image import Workshop
     from kaiun.image.host import setup as setups
     from kaiun.image.host import ssh
+    from kaiun.image.host.line import Line
     from kaiun.image.host.site import BuildHost
 
     config, _ = setup.configure()
@@ -37,12 +39,10 @@ def prepare(setup: Setup, url: str) -> None:
         )
     console.say(f"preparing {url or host}")
     setups.prepare(ssh.parse(url or host), setups.needs(config), console.faint)
-    site = BuildHost(host, Workshop())
-    try:
+    with closing(Line(host)) as line:
+        site = BuildHost(line, Workshop())
         condition = site.condition()
         path = site.repository(_pushing(config))
-    finally:
-        site.close()
     remote = f"{host.rstrip('/')}{path}"
     _add_remote(config, remote, console)
     console.done(f"{host} is prepared: {condition}")
@@ -54,12 +54,12 @@ def watched(config: Config, revision: Revision, workshop: Workshop) -> dict[str,
     from kaiun.image import Source, wanted
     from kaiun.image.host.site import BuildHost
 
-    if not config.image.host:
+    if workshop.line is None:
         raise UsageError(
             "--watch follows builds on a build host, and this environment has none",
             hint="set image.host in kaiun.yml; or build here: kaiun build",
         )
-    site = BuildHost(config.image.host, workshop)
+    site = BuildHost(workshop.line, workshop)
     try:
         by_source: dict[Source, Built] = {}
         sources = {name: each for name, each in wanted(config).items() if isinstance(each, Source)}
@@ -69,21 +69,17 @@ def watched(config: Config, revision: Revision, workshop: Workshop) -> dict[str,
     except BaseException:
         workshop.stop.request()
         raise
-    finally:
-        site.close()
     return {name: by_source[source] for name, source in sources.items()}
 
 
 def look(config: Config) -> str:
     """Return in one line what the build host builds with. Raises ImageError."""
     from kaiun.image import Workshop
+    from kaiun.image.host.line import Line
     from kaiun.image.host.site import BuildHost
 
-    site = BuildHost(str(config.image.host), Workshop())
-    try:
-        return f"{config.image.host}: {site.condition()}"
-    finally:
-        site.close()
+    with closing(Line(str(config.image.host))) as line:
+        return f"{config.image.host}: {BuildHost(line, Workshop()).condition()}"
 
 
 def _pushing(config: Config) -> Pushing:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from kaiun.cli.common import Setup, credentials, verb
+from kaiun.cli.common import Setup, verb, workshop_of
 from kaiun.errors import KaiunError
 
 if TYPE_CHECKING:
@@ -86,12 +86,12 @@ def _deploy(checks: Checks, config: Config, aws: Aws, revision: Revision) -> Non
     """Check what a deploy of this revision needs."""
     from kaiun.deploy.cpugate import CpuGate
     from kaiun.deploy.ship import Ship
-    from kaiun.image import Workshop, find_all
+    from kaiun.image import find_all
 
     def planned(images: Mapping[str, Built | None]) -> Plan:
         return Ship(aws, config, lambda _: None).compare(revision, images)[0]
 
-    workshop = Workshop(injected=credentials(lambda: aws))
+    workshop = workshop_of(config, lambda: aws)
     images = checks.check("registry", lambda: find_all(config, revision, workshop), _images)
     if images is not None:
         built = {name: image for name, image in images.items() if image}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kaiun.aws.client import Aws
     from kaiun.config import Config
     from kaiun.config.interpolate import Kind
-    from kaiun.image import CredentialSource, Revision
+    from kaiun.image import CredentialSource, Progress, Revision, Workshop
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -96,6 +96,26 @@ def verb(function: Callable[Concatenate[Setup, P], R]) -> Callable[..., R]:
         return function(Setup(shown, environment, file), *args, **kwargs)
 
     return wrapped
+
+
+def workshop_of(
+    config: Config,
+    connected: Callable[[], Aws],
+    progress: Progress | None = None,
+    no_cache: frozenset[str] = frozenset(),
+) -> Workshop:
+    """Return what builds, and asks registries, for this configuration: here or on its build host.
+
+    The line to the host is closed at the end of the verb.
+    """
+    from kaiun.image import Workshop
+    from kaiun.image.events import silent
+    from kaiun.image.host.line import Line
+
+    line = Line(config.image.host) if config.image.host else None
+    if line:
+        click.get_current_context().call_on_close(line.close)
+    return Workshop(progress or silent, credentials(connected), no_cache=no_cache, line=line)
 
 
 def credentials(connected: Callable[[], Aws]) -> CredentialSource:

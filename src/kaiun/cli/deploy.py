@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kaiun.cli.common import Setup, credentials, verb
+from kaiun.cli.common import Setup, verb, workshop_of
 from kaiun.cli.nocache import WithCaches, no_cache_option
 
 if TYPE_CHECKING:
@@ -38,14 +38,14 @@ def command(setup: Setup, rev: str, no_cache: frozenset[str], allow_cpu: str) ->
     from kaiun.cli.rolling import Rolling, ask
     from kaiun.deploy.cpugate import CpuGate
     from kaiun.deploy.ship import Ship
-    from kaiun.image import Workshop, ensure_all
+    from kaiun.image import ensure_all
 
     revision = setup.revision(rev)
     config, aws = setup.load(revision.sha)
     console = setup.console
     console.say(f"{config.app} → {config.environment}: {revision.short} {revision.subject}")
 
-    workshop = Workshop(Building(console), credentials(lambda: aws), no_cache=no_cache)
+    workshop = workshop_of(config, lambda: aws, Building(console), no_cache)
     gate = CpuGate(aws, config, workshop.connected, allow_cpu)
 
     def images() -> Mapping[str, Built]:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from kaiun.image.client import Client
     from kaiun.image.credentials import CredentialSource
     from kaiun.image.events import Progress
+    from kaiun.image.host.line import Line
     from kaiun.image.layer import Base
     from kaiun.image.reference import Reference
     from kaiun.image.revision import Revision
@@ -64,7 +65,7 @@ class Workshop:
 
     `progress` is called from the threads that build, one at a time for each image. `no_cache` are
     the names of the caches to go without (caches.NAMES); with any of them an image is built even
-    where the registry has it.
+    where the registry has it. `line` leads to the build host; without one, all is done here.
     """
 
     progress: Progress = silent
@@ -73,6 +74,7 @@ class Workshop:
     stop: Stop = field(default_factory=Stop)
     registry: Registry | None = None
     no_cache: frozenset[str] = frozenset()
+    line: Line | None = None
 
     def connected(self, *, patient: bool = True) -> Registry:
         """Return the registry client, made from the credentials where none was given.
@@ -81,6 +83,10 @@ class Workshop:
         """
         if self.registry:
             return self.registry
+        if self.line:
+            from kaiun.image.host.registry import HostRegistry
+
+            return HostRegistry(self.line, self)
         send = (
             Transport(pause=self.stop.pause) if patient else Transport(pauses_s=(), connect_s=2.0)
         )

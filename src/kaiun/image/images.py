@@ -68,10 +68,8 @@ def _all(
 ) -> dict[str, Built | None]:
     by_name = wanted(config)
     images = dict.fromkeys(by_name.values())  # each once, in order
-    with (
-        chosen(config.image.host, workshop) as site,
-        ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="image") as pool,
-    ):
+    site = chosen(workshop)
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="image") as pool:
         futures: dict[Source | str, Future[Built | None]] = {
             image: pool.submit(make, site, image)
             if isinstance(image, Source)

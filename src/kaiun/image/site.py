@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -45,16 +43,10 @@ class Here:
         return pin(text, self.workshop, local=local)
 
 
-@contextmanager
-def chosen(url: str | None, workshop: Workshop) -> Iterator[Site]:
-    """Yield the build host at `url`, whose connection ends with the block; without one, Here."""
-    if not url:
-        yield Here(workshop)
-        return
+def chosen(workshop: Workshop) -> Site:
+    """Return the build host that the workshop has a line to; without one, Here."""
+    if workshop.line is None:
+        return Here(workshop)
     from kaiun.image.host.site import BuildHost
 
-    host = BuildHost(url, workshop)
-    try:
-        yield host
-    finally:
-        host.close()
+    return BuildHost(workshop.line, workshop)

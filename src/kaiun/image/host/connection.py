@@ -45,10 +45,9 @@ def remote(python: str) -> str:
 class Connection:
     """Starts ssh when made and waits for it at the first `call`; calls may come from any thread."""
 
-    def __init__(self, host: ssh.Host, stop: Stop) -> None:
+    def __init__(self, host: ssh.Host) -> None:
         ssh.require()
         self.host = host
-        self._stop = stop
         self._inboxes: dict[int, queue.SimpleQueue[Json]] = {}
         self._lock = threading.Lock()
         self._greeting = threading.Lock()
@@ -74,32 +73,30 @@ class Connection:
             self._process.stdin.write(f"{len(source)}\n".encode() + source)
             self._channel.send({"code": code().digest})
 
-    def call(self, do: str, request: Json, answer: Answer) -> Any:
+    @property
+    def over(self) -> bool:
+        """Whether it was lost or closed."""
+        return self._lost or self._ended.is_set()
+
+    def call(self, do: str, request: Json, answer: Answer, stop: Stop) -> Any:
         """Return the result of a job; `answer` is given every message that is not the end of it.
 
         Raises the job's own error, ImageError when the connection is lost, Interrupted.
         """
-        with self._stop.calling(self.hang_up):
-            self._greet()
-        number, inbox = self._open()
         try:
-            with self._stop.calling(self.hang_up):
-                self.send({"job": number, "do": do} | request)
-                while True:
-                    message = inbox.get()
-                    if "result" in message:
-                        return message["result"]
-                    self._raise(message)
-                    answer(message, self)
-        finally:
-            del self._inboxes[number]
+            with stop.calling(self.hang_up):
+                self._greet()
+                return self._exchange({"do": do} | request, answer)
+        except ConnectionError:
+            stop.check()
+            raise self._loss() from None
 
     def send(self, message: Json, data: bytes = b"") -> None:
-        """Send a message. Raises ImageError when the connection is lost, Interrupted."""
+        """Send a message. Raises ConnectionError when the connection is lost."""
         try:
             self._channel.send(message, data)
         except (OSError, ValueError):
-            self._raise({"lost": True})
+            raise ConnectionResetError from None
 
     def close(self) -> None:
         """End the connection; the worker ends with it."""
@@ -133,6 +130,19 @@ class Connection:
         self._receiver.start()
         threading.Thread(target=self._ping, name="host-ping", daemon=True).start()
 
+    def _exchange(self, request: Json, answer: Answer) -> Any:
+        number, inbox = self._open()
+        try:
+            self.send({"job": number} | request)
+            while True:
+                message = inbox.get()
+                if "result" in message:
+                    return message["result"]
+                self._raise(message)
+                answer(message, self)
+        finally:
+            del self._inboxes[number]
+
     def _heard(self) -> Json:
         assert self._process.stdout  # noqa: S101
         noise: list[str] = []
@@ -143,7 +153,8 @@ class Connection:
             noise.append(line)
             if len(noise) > _NOISE_LINES:
                 break
-        self._stop.check()
+        if self._ended.is_set():
+            raise ConnectionResetError
         self._process.kill()
         self._process.wait()
         raise ssh.failure(self.host, [*noise, *self._said()])
@@ -171,9 +182,9 @@ class Connection:
         """Hand out what arrives; at the end tell everybody who waits."""
         with suppress(OSError, ValueError):
             while received := self._channel.receive():
-                message = received[0]
+                message, data = received
                 if inbox := self._inboxes.get(message.get("job", 0)):
-                    inbox.put(message)
+                    inbox.put(message | {"data": data} if data else message)
         self._channel.end()
         with self._lock:
             self._lost = True
@@ -192,15 +203,19 @@ class Connection:
         if "bug" in message:
             raise RuntimeError(f"on the build host {self.host}:\n{message['bug']}")
         if "lost" in message:
-            self._stop.check()
-            raise ImageError(
-                "the connection to the build host was lost: its builds end, nothing is published",
-                where=str(self.host),
-                hint="run it again: what was built so far is in the host's cache",
-                detail=self._said()[-5:],
-            )
+            raise ConnectionResetError
+
+    def _loss(self) -> ImageError:
+        return ImageError(
+            "the connection to the build host was lost: its builds end, nothing is published",
+            where=str(self.host),
+            hint="run it again: what was built so far is in the host's cache",
+            detail=self._said()[-5:],
+        )
 
     def _said(self) -> list[str]:
         """Return what ssh, and the worker's own stderr, said."""
+        if self._stderr.closed:
+            return []
         self._stderr.seek(0)
         return self._stderr.read().decode("utf-8", "replace").splitlines()

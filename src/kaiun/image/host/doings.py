@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import urllib3
+
+from kaiun.errors import ImageError
 from kaiun.image.ensure import Workshop, ensure_supplied, find_supplied
 from kaiun.image.host import pushes
 from kaiun.image.host.condition import look
@@ -14,12 +18,15 @@ from kaiun.image.host.delivery import Delivered
 from kaiun.image.host.watching import watch
 from kaiun.image.messages import Json, made
 from kaiun.image.pin import pin
+from kaiun.image.reference import parse
 from kaiun.image.revision import Revision
 from kaiun.image.source import Source
 
 if TYPE_CHECKING:
     from kaiun.image.ensure import Built
     from kaiun.image.host.job import Job
+
+_PART_BYTES = 1 << 18
 
 
 def ensure(job: Job, request: Json) -> Json:
@@ -59,6 +66,38 @@ def repository(job: Job, request: Json) -> str:
     return str(pushes.make(job.home, made(pushes.Pushing, request)))
 
 
+def asked(job: Job, request: Json) -> Json:
+    """Send a request to a registry; what it answers goes to the developer's side in parts."""
+    body = request["body"]
+    answer = (
+        _workshop(job, request)
+        .connected()
+        .call(
+            request["method"],
+            parse(request["name"]),
+            request["path"],
+            action=request["action"],
+            headers=request["headers"],
+            body=b64decode(body) if body is not None else None,
+            stream=True,
+        )
+    )
+    try:
+        for part in answer.stream(_PART_BYTES):
+            job.give(part)
+    except urllib3.exceptions.HTTPError as problem:
+        raise ImageError(
+            "the registry stopped in the middle of an answer",
+            where=request["name"],
+            hint="try again",
+        ) from problem
+    return {
+        "status": answer.status,
+        "reason": answer.reason,
+        "headers": dict(answer.headers),
+    }
+
+
 def _wanted(job: Job, request: Json) -> tuple[Source, Delivered]:
     given = request["source"]
     pairs = {key: tuple((k, v) for k, v in given[key]) for key in ("args", "cpu_allow")}
@@ -84,6 +123,7 @@ DOINGS: Mapping[str, Callable[[Job, Json], object]] = {
     "ensure": ensure,
     "find": find,
     "pin": fixed,
+    "registry": asked,
     "repository": repository,
     "watch": watched,
 }

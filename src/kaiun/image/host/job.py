@@ -62,6 +62,12 @@ class Job:
         with suppress(OSError, ValueError):
             self._channel.send({"job": self.number, "event": from_event(event)})
 
+    def give(self, data: bytes) -> None:
+        """Send a part of the result. Raises Interrupted when nobody is there."""
+        self.stop.check()
+        with suppress(OSError, ValueError):
+            self._channel.send({"job": self.number}, data)
+
     def ask(self, need: str, **more: object) -> Json:
         """Return what the developer's side answers. Raises ImageError when it cannot."""
         self.want(need, **more)

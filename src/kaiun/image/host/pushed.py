@@ -40,7 +40,7 @@ def build(repository: Path, sha: str) -> None:
         with folders.held(home / "work" / str(os.getuid())) as folder:
             tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
             with work_tree(repository, sha, folder) as tree:
-                config = here(tree, pushes.read(repository), sha)
+                config = configured(tree, pushes.read(repository), sha)
                 built = ensure_all(config, resolve(config.root, sha), Workshop(home=home))
         for name, image in built.items():
             _say(f"{sha[:12]} {name}: {image.reference}")
@@ -64,23 +64,22 @@ def work_tree(repository: Path, sha: str, folder: Path) -> Iterator[Path]:
         git.attempt(repository, "worktree", "remove", "--force", str(tree))
 
 
-def here(tree: Path, pushing: Pushing, sha: str) -> Config:
-    """Return the commit's configuration for the Docker Engine here, whatever its build host.
+def configured(tree: Path, pushing: Pushing, sha: str) -> Config:
+    """Return the commit's configuration.
 
     Raises ConfigErrors, ImageError when the commit has no kaiun.yml at its place.
     """
     file = tree / pushing.file
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(git.run(tree, "show", f"{sha}:{pushing.file}"))
-    config = load(file, pushing.environment, revision=sha)
-    return config.model_copy(update={"image": config.image.model_copy(update={"host": None})})
+    return load(file, pushing.environment, revision=sha)
 
 
 def _announced(repository: Path, sha: str) -> bool:
     """Tell the pusher what becomes of a commit; return whether it can be built."""
     try:
         with tempfile.TemporaryDirectory() as name, work_tree(repository, sha, Path(name)) as tree:
-            here(tree, pushes.read(repository), sha)
+            configured(tree, pushes.read(repository), sha)
     except KaiunError as problem:
         first = str(next(iter(getattr(problem, "problems", ())), problem))
         _say(f"kaiun: {sha[:12]} cannot be built: {first.replace(f'{tree}/', '')}")
