@@ -155,3 +155,13 @@ def test_network_without_subnets_is_refused(ecs: Any, cluster: str, family: str)
 def test_missing_tasks_are_failures(ecs: Any, cluster: str) -> None:
     answer = ecs.describe_tasks(cluster=cluster, tasks=["0" * 32])
     assert [f["reason"] for f in answer["failures"]] == ["MISSING"]
+
+
+def test_token_makes_tasks_once_and_for_one_request(ecs: Any, cluster: str, family: str) -> None:
+    register(ecs, family)
+    call = {"cluster": cluster, "taskDefinition": family, "clientToken": f"once-{cluster}"}
+    arns = [ecs.run_task(**call)["tasks"][0]["taskArn"] for _ in range(2)]
+    assert arns[0] == arns[1]
+    with pytest.raises(ClientError, match="ConflictException") as caught:
+        ecs.run_task(**call, count=2)
+    assert caught.value.response["resourceIds"] == arns[:1]

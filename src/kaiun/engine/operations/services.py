@@ -320,6 +320,7 @@ def list_services(world: World, params: Params) -> Params:
         and s["status"] != "INACTIVE"
         and params.get("launchType") in (None, s.get("launchType"))
         and params.get("schedulingStrategy") in (None, s["schedulingStrategy"])
+        and params.get("resourceManagementType") in (None, "CUSTOMER")
     ]
     size = min(params.get("maxResults") or 10, 100)
     part, following = page(arns, {**params, "maxResults": size}, limit=100)

@@ -31,23 +31,38 @@ _ALLOWED: dict[str, tuple[str, ...]] = {
 }
 
 
-def _setting(world: World, name: str) -> Doc | None:
-    stored = world.settings.get(name)
+def _setting(world: World, principal: str, name: str) -> Doc | None:
+    """Return what holds for a principal: its own setting, the account's, or ECS's default."""
+    stored = world.settings.get(_key(world, principal, name)) or world.settings.get(name)
     value = stored["value"] if stored else DEFAULTS.get(name)
     if value is None:
         return None
     kind = "aws_managed" if name == "guardDutyActivate" else "user"
-    return {"name": name, "value": value, "principalArn": world.identity.root, "type": kind}
+    return {"name": name, "value": value, "principalArn": principal, "type": kind}
+
+
+def _key(world: World, principal: str, name: str) -> str:
+    """Return a setting's key; those of the root user are the account's own."""
+    return name if principal == world.identity.root else f"{principal} {name}"
+
+
+def _principal(world: World, params: Params) -> str:
+    principal: str = params.get("principalArn", world.identity.root)
+    if not principal.startswith("arn:"):
+        raise invalid_parameter(f"The principal ARN {principal!r} is invalid.")
+    return principal
 
 
 @operation("ecs", "ListAccountSettings")
 def list_account_settings(world: World, params: Params) -> Params:
-    names = [params["name"]] if "name" in params else sorted({*DEFAULTS, *world.settings})
+    principal = _principal(world, params)
+    names = [params["name"]] if "name" in params else sorted(DEFAULTS)
     effective = params.get("effectiveSettings", False)
     shown = [
         setting
         for name in names
-        if (effective or name in world.settings) and (setting := _setting(world, name))
+        if (effective or _key(world, principal, name) in world.settings)
+        and (setting := _setting(world, principal, name))
     ]
     wanted = params.get("value")
     return paged("settings", [s for s in shown if wanted in (None, s["value"])], params)
@@ -64,8 +79,9 @@ def put_account_setting(world: World, params: Params) -> Params:
             f"Invalid value {value!r} for the account setting {name}. It must be one of: "
             f"{', '.join(allowed)}."
         )
-    world.settings[name] = {"name": name, "value": value}
-    return {"setting": _setting(world, name)}
+    principal = _principal(world, params)
+    world.settings[_key(world, principal, name)] = {"name": name, "value": value}
+    return {"setting": _setting(world, principal, name)}
 
 
 @operation("ecs", "PutAccountSettingDefault")
@@ -75,7 +91,10 @@ def put_account_setting_default(world: World, params: Params) -> Params:
 
 @operation("ecs", "DeleteAccountSetting")
 def delete_account_setting(world: World, params: Params) -> Params:
-    name = params["name"]
-    if name in world.settings:
-        del world.settings[name]
-    return {"setting": _setting(world, name) or {"name": name, "principalArn": world.identity.root}}
+    name, principal = params["name"], _principal(world, params)
+    key = _key(world, principal, name)
+    if key in world.settings:
+        del world.settings[key]
+    return {
+        "setting": _setting(world, principal, name) or {"name": name, "principalArn": principal}
+    }

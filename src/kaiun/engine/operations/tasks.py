@@ -21,7 +21,7 @@ from kaiun.engine.operations.machine import INACTIVE, find_instance, instances_o
 from kaiun.engine.operations.making import Order
 from kaiun.engine.operations.placing import check_placement, launch
 from kaiun.engine.operations.taskdefs import find_active
-from kaiun.engine.protocol.errors import client_error, invalid_parameter
+from kaiun.engine.protocol.errors import ApiError, client_error, invalid_parameter
 from kaiun.engine.store import Doc
 from kaiun.engine.world import World
 
@@ -38,6 +38,7 @@ def run_task(world: World, params: Params) -> Params:
     for task in tasks:
         if "clientToken" in params:
             task["_"]["token"] = params["clientToken"]
+            task["_"]["request"] = params
     return {"tasks": [shown(t) for t in tasks], "failures": failures}
 
 
@@ -115,8 +116,18 @@ def _check_overrides(definition: Doc, overrides: Doc) -> None:
 
 
 def _repeated(world: World, params: Params) -> list[Doc]:
+    """Return the tasks of an earlier request with this token. Raises ConflictException."""
     token = params.get("clientToken")
-    return [t for t in world.tasks.values() if token and t["_"].get("token") == token]
+    if not token:
+        return []
+    found = [t for t in world.tasks.values() if t["_"].get("token") == token]
+    if any(t["_"]["request"] != params for t in found):
+        raise ApiError(
+            "ConflictException",
+            "The client token was used for another request.",
+            resourceIds=[t["taskArn"] for t in found],
+        )
+    return found
 
 
 @operation("ecs", "StopTask")
@@ -192,8 +203,6 @@ def list_tasks(world: World, params: Params) -> Params:
         service
         and world.arn(f"service/{name_of(cluster)}/{name_of(service)}") not in world.services
     ):
-        from kaiun.engine.protocol.errors import ApiError
-
         raise ApiError("ServiceNotFoundException", "Service not found.")
     if params.get("family") and params.get("startedBy"):
         raise client_error("Only one of family and startedBy can be given.")
