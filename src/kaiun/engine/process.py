@@ -12,7 +12,7 @@ import socket
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kaiun.engine import clock as clocks
 from kaiun.engine import identity as identities
@@ -34,6 +34,9 @@ from kaiun.engine.tasklogs import TaskLogs
 from kaiun.engine.world import World
 from kaiun.errors import EngineError
 from kaiun.local import home as places
+
+if TYPE_CHECKING:
+    from kaiun.engine.accesslog import AccessLogs
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +109,7 @@ class _Process:
         self._ready = False
         self._stop_containers = False
         self._core_task: asyncio.Task[None] | None = None
+        self._access_logs: AccessLogs | None = None
 
     async def run(self) -> None:
         import uvicorn
@@ -183,7 +187,17 @@ class _Process:
         await outfit.runtime.open(observe, self._logs.line)
         self._agent.lost(seen)
         await outfit.balancer.open()
+        if self._options.runtime != "null":
+            await self._start_access_logs()
         await self._agent.remove_orphans()
+
+    async def _start_access_logs(self) -> None:
+        from kaiun.engine.accesslog import AccessLogs
+        from kaiun.engine.balancer.haproxy import log_socket
+
+        where = log_socket(self._options.home)
+        self._access_logs = AccessLogs(self._world, where, self._outfit.sides.locate)
+        await self._access_logs.start()
 
     def _run_core(self) -> None:
         alarms = Alarms(self._world, AlarmReader(self._identity, self._outfit.sides.locate))
@@ -258,6 +272,8 @@ class _Process:
                 await self._agent.stop_all("The local ECS was shut down")
             await self._targets.close()
             await self._agent.cancel()
+        if self._access_logs is not None:
+            await self._access_logs.close()
         self._world.logbook.flush()
         self._store.commit()
         if self._ready:

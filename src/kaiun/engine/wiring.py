@@ -64,13 +64,11 @@ def forward_weights(action: Doc) -> list[tuple[str, int]]:
 
 
 def _listener(world: World, doc: Doc) -> Listener:
-    own = [r for r in world.rules.values() if r["_"]["listener"] == doc["ListenerArn"]]
-    own = [r for r in own if not r["IsDefault"]]
-    own.sort(key=lambda r: int(r["Priority"]))
+    own = rules_in_order(world, doc["ListenerArn"])
     balancer = world.load_balancers.get(doc["LoadBalancerArn"])
     attributes = balancer["_"]["attributes"] if balancer else {}
     return Listener(
-        name=hashlib.sha256(doc["ListenerArn"].encode()).hexdigest()[:16],
+        name=listener_name(doc),
         port=doc["Port"],
         default=_action(world, doc["DefaultActions"]),
         rules=tuple(
@@ -82,7 +80,19 @@ def _listener(world: World, doc: Doc) -> Listener:
         ),
         idle_timeout_s=int(attributes.get("idle_timeout.timeout_seconds", 60)),
         certified=_certified(balancer, own) if doc["Protocol"] == "HTTPS" else (),
+        logged=attributes.get("access_logs.s3.enabled") == "true",
     )
+
+
+def listener_name(doc: Doc) -> str:
+    """Return a name for HAProxy, made of the listener's ARN."""
+    return hashlib.sha256(doc["ListenerArn"].encode()).hexdigest()[:16]
+
+
+def rules_in_order(world: World, listener: str) -> list[Doc]:
+    """Return the rules of a listener by their priority, without the default one."""
+    own = [r for r in world.rules.values() if r["_"]["listener"] == listener]
+    return sorted((r for r in own if not r["IsDefault"]), key=lambda r: int(r["Priority"]))
 
 
 def _certified(balancer: Doc | None, rules: list[Doc]) -> tuple[str, ...]:

@@ -6,9 +6,10 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
 import ssl
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 from support.load import Load
 from support.web import Reply, Site, get, sites
 
+from kaiun.engine.balancer import requests
 from kaiun.engine.balancer.base import (
     Backend,
     FixedResponse,
@@ -27,7 +29,7 @@ from kaiun.engine.balancer.base import (
     ServerState,
     Wiring,
 )
-from kaiun.engine.balancer.haproxy import HaproxyBalancer
+from kaiun.engine.balancer.haproxy import HaproxyBalancer, log_socket
 from kaiun.engine.child import beginning, free_port
 from kaiun.errors import EngineError
 
@@ -327,6 +329,40 @@ def test_redirect_of_a_https_listener_stays_https(tmp_path: Path) -> None:
             assert reply.headers["location"] == f"https://localhost:{port}/new"
 
     asyncio.run(body())
+
+
+def test_each_request_of_a_logged_listener_is_told(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with balancer(tmp_path) as b, sites("a") as [a]:
+            told = asyncio.get_running_loop().create_future()
+            hears = await listen(log_socket(tmp_path), told.set_result)
+            port = free_port()
+            rule = Rule({"path-pattern": ("/gone",)}, FixedResponse(410))
+            listener = Listener("l", port, to("a"), (rule,), logged=True)
+            await b.apply(Wiring((listener,), (Backend("a", (server(a),)),)))
+            await get(port, '/x?y="1"', headers={"User-Agent": "tab\there"})
+            request = requests.read((await told).decode())
+            hears.close()
+            assert (request.frontend, request.backend) == (f"listener-{port}-l", "a")
+            assert (request.target_ip, request.target_port) == ("127.0.0.1", str(a.port))
+            assert (request.status, request.target_status, request.rule) == ("200", "200", 0)
+            assert (request.method, request.uri, request.version) == ("GET", '/x?y="1"', "HTTP/1.1")
+            assert (request.host, request.agent) == ("localhost", "tab\there")
+            assert request.trace.startswith("Root=1-")
+
+    asyncio.run(body())
+
+
+async def listen(path: Path, on_datagram: Callable[[bytes], None]) -> asyncio.BaseTransport:
+    class Receiver(asyncio.DatagramProtocol):
+        def datagram_received(self, data: bytes, _addr: object) -> None:
+            on_datagram(data)
+
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(
+        Receiver, local_addr=str(path), family=socket.AF_UNIX
+    )
+    return transport
 
 
 def test_websocket_outlives_the_draining_of_its_target(tmp_path: Path) -> None:

@@ -87,6 +87,7 @@ class Listener:
     rules: tuple[Rule, ...] = ()
     idle_timeout_s: int = 60
     certified: tuple[str, ...] = ()
+    logged: bool = False  # each request is told, for the access log
 
     @property
     def protocol(self) -> str:

@@ -61,6 +61,7 @@ class HaproxyBalancer:
             stats=str(folder / "haproxy.sock"),
             master=str(folder / "haproxy-master.sock"),
             tls=str(self._home / "tls"),
+            log=str(log_socket(self._home)),
         )
         self._cli = Cli(self._paths.master)
         if self._child.adopt() is not None and await self._processes() is None:
@@ -259,6 +260,11 @@ def _taken(listener: Listener) -> EngineError:
         where=f"listener {listener.name}",
         hint=f"`ss -ltnp 'sport = :{listener.port}'` shows which; stop it or use another port",
     )
+
+
+def log_socket(home: Path) -> Path:
+    """Return where HAProxy tells of requests, for access logs."""
+    return _socket_folder(home) / "haproxy-log.sock"
 
 
 def _socket_folder(home: Path) -> Path:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from kaiun.engine.balancer import tls
+from kaiun.engine.balancer import requests, tls
 from kaiun.engine.balancer.base import (
     Backend,
     FixedResponse,
@@ -44,12 +44,13 @@ _TITLES: Final = {
 class Paths:
     """Where the unix sockets are: both names must stay short (sun_path holds 108 bytes).
 
-    `tls` is the folder of the certificates.
+    `tls` is the folder of the certificates, `log` the socket that is told of requests.
     """
 
     stats: str
     master: str
     tls: str = ""
+    log: str = ""
 
 
 def server_name(server: Server) -> str:
@@ -163,6 +164,8 @@ def _frontend(listener: Listener, known: set[str], paths: Paths) -> Iterator[str
     yield f"    timeout http-keep-alive {idle}s"
     yield f"    http-request set-var(txn.idle) int({idle * 1000})"
     yield "    http-request set-var(txn.die) rand(1000000)"
+    if listener.logged:
+        yield from _logging(paths)
     yield from _forwarding(listener)
     for number, rule in enumerate(listener.rules, start=1):
         test = " ".join(_conditions(rule))
@@ -171,6 +174,8 @@ def _frontend(listener: Listener, known: set[str], paths: Paths) -> Iterator[str
             f"if !{{ var(txn.rule) -m found }} {test}".rstrip()
         )
     yield "    http-request set-var(txn.rule) int(0) if !{ var(txn.rule) -m found }"
+    if listener.logged:
+        yield "    http-request set-var(txn.traced) req.fhdr(X-Amzn-Trace-Id)"
     actions = [listener.default, *(rule.action for rule in listener.rules)]
     for number, action in enumerate(actions):
         test = f"{{ var(txn.rule) -m int {number} }}"
@@ -180,6 +185,16 @@ def _frontend(listener: Listener, known: set[str], paths: Paths) -> Iterator[str
             yield from _redirect(action, listener, test)
         else:
             yield from _forward(action, test, known)
+
+
+def _logging(paths: Paths) -> Iterator[str]:
+    """Tell of each request once it is over; nobody waits for who listens."""
+    yield f"    log {quote(paths.log)} len 16384 format raw local0 info"
+    yield f"    log-format {requests.FORMAT}"
+    yield "    http-request set-var(txn.host) req.fhdr(host)"
+    yield "    http-request set-var(txn.agent) req.fhdr(user-agent)"
+    yield "    http-response set-var(txn.target_status) status"
+    yield "    http-after-response set-var(txn.location) res.fhdr(location)"
 
 
 def _forwarding(listener: Listener) -> Iterator[str]:

@@ -12,6 +12,7 @@ from kaiun.engine.operations.elb_common import (
     find,
     marked,
     not_found,
+    read_attributes,
     read_tags,
     relink,
     rules_of,
@@ -148,6 +149,12 @@ def describe_load_balancer_attributes(world: World, params: Params) -> Params:
 @operation("elasticloadbalancing", "ModifyLoadBalancerAttributes")
 def modify_load_balancer_attributes(world: World, params: Params) -> Params:
     doc = _find(world, params)
+    after = {**doc["_"]["attributes"], **read_attributes(params)}
+    if after["access_logs.s3.enabled"] == "true" and not after["access_logs.s3.bucket"]:
+        raise ApiError(
+            "InvalidConfigurationRequest",
+            "access_logs.s3.bucket must be specified where access_logs.s3.enabled is true",
+        )
     answer = set_attributes(doc, params, ATTRIBUTES)
     world.load_balancers.touch(doc["LoadBalancerArn"])
     world.registrar.rewire()
