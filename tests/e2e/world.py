@@ -94,6 +94,7 @@ class World:
             ("localhost:5000/", f"localhost:{self.registry_port}/"),
             ("127.0.0.1:24224", f"127.0.0.1:{self.fluent_port}"),
             ("listen: 8080", f"listen: {self.web_port}"),
+            ("localhost:4580/", f"localhost:{self.api_port}/"),
         ):
             assert old in text, f"the shop's kaiun.yml no longer says {old}"
             text = text.replace(old, new)

@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 ARTIFACT_TYPE = "application/vnd.kaiun.assets.v1"
 CONFIG_TYPE = "application/vnd.kaiun.assets.manifest.v1+json"
+CREATED = "org.opencontainers.image.created"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
 _LEVEL = 3  # of gzip: most of it is compressed already, or small
 
@@ -83,6 +85,7 @@ def push(registry: Registry, repository: Reference, manifest: AssetManifest, sto
         "artifactType": ARTIFACT_TYPE,
         "config": config,
         "layers": [layer],
+        "annotations": {CREATED: datetime.now(UTC).isoformat(timespec="seconds")},
     }
     body = json.dumps(document).encode()
     return upload.put_manifest(registry, repository, tag(manifest.digest), body, MANIFEST_TYPE)

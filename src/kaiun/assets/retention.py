@@ -45,13 +45,18 @@ class Needed:
 class Leftover:
     """What can go: manifests of releases, and the files that they alone refer to.
 
-    `interrupted`: manifests that an earlier collection did not get done with.
+    `interrupted`: manifests that an earlier collection did not get done with. `kept`: how many of
+    ours stay, with `kept_size` bytes of files. `digests`: of what was compiled, as the manifests
+    name it that stay, of all apps.
     """
 
     manifests: tuple[Published, ...] = ()
     interrupted: tuple[Published, ...] = ()
     files: frozenset[str] = field(default=frozenset())
     size: int = 0  # bytes
+    kept: int = 0
+    kept_size: int = 0  # bytes
+    digests: frozenset[str] = field(default=frozenset())
 
     @property
     def empty(self) -> bool:
@@ -75,11 +80,19 @@ def leftover(
     ours = [each for each in everything if each.owner == owner]
     newest = sorted(ours, key=lambda each: each.published, reverse=True)[: needed.newest]
     gone = [each for each in ours if each not in newest and not _is_needed(each, needed)]
-    stay = paths(each for each in everything if each not in gone)
-    sizes = {f.path: f.size for each in (*gone, *interrupted) for f in each.manifest.files}
-    files = frozenset(sizes) - stay
-    size = sum(sizes[path] for path in files)
-    return Leftover(tuple(gone), tuple(interrupted), files, size)
+    stays = [each for each in everything if each not in gone]
+    gone_sizes = _sizes([*gone, *interrupted])
+    kept = [each for each in stays if each.owner == owner]
+    files = frozenset(gone_sizes) - paths(stays)
+    return Leftover(
+        tuple(gone),
+        tuple(interrupted),
+        files,
+        size=sum(gone_sizes[path] for path in files),
+        kept=len(kept),
+        kept_size=sum(_sizes(kept).values()),
+        digests=frozenset(each.manifest.digest for each in stays),
+    )
 
 
 def collect(bucket: AssetBucket, found: Leftover) -> int:
@@ -100,6 +113,11 @@ def collect(bucket: AssetBucket, found: Leftover) -> int:
 def paths(published: Iterable[Published]) -> set[str]:
     """Return the paths of all files that these manifests name."""
     return {file.path for each in published for file in each.manifest.files}
+
+
+def _sizes(published: Iterable[Published]) -> dict[str, int]:
+    """Return the size of each file that these manifests name, by path."""
+    return {file.path: file.size for each in published for file in each.manifest.files}
 
 
 def _is_needed(published: Published, needed: Needed) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from kaiun.cli.common import Setup, verb, workshop_of
+from kaiun.cli.common import Setup, asset_stage, verb, workshop_of
 from kaiun.errors import KaiunError
 
 if TYPE_CHECKING:
@@ -85,11 +85,12 @@ def command(setup: Setup, rev: str) -> int:
 def _deploy(checks: Checks, config: Config, aws: Aws, revision: Revision) -> None:
     """Check what a deploy of this revision needs."""
     from kaiun.deploy.cpugate import CpuGate
-    from kaiun.deploy.ship import Ship
+    from kaiun.deploy.events import silent
+    from kaiun.deploy.ship import Ship, app_image
     from kaiun.image import find_all
 
     def planned(images: Mapping[str, Built | None]) -> Plan:
-        return Ship(aws, config, lambda _: None).compare(revision, images)[0]
+        return Ship(aws, config, silent).compare(revision, images)[0]
 
     workshop = workshop_of(config, lambda: aws)
     images = checks.check("registry", lambda: find_all(config, revision, workshop), _images)
@@ -98,6 +99,9 @@ def _deploy(checks: Checks, config: Config, aws: Aws, revision: Revision) -> Non
         gate = CpuGate(aws, config, workshop.connected)
         checks.check("CPU", lambda: gate(built, lambda _: None), lambda _: _cpu(built))
         checks.check("plan", lambda: planned(images), _steps)
+        if stage := asset_stage(config, aws, workshop, silent):
+            image = app_image(config, images)
+            checks.check("assets", lambda: stage.check(revision.sha, image), str)
 
 
 def _reached(aws: Aws, config: Config) -> Aws:

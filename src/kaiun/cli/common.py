@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from kaiun.aws.client import Aws
     from kaiun.config import Config
     from kaiun.config.interpolate import Kind
+    from kaiun.deploy.assets import AssetStage
+    from kaiun.deploy.events import Listener
     from kaiun.image import CredentialSource, Progress, Revision, Workshop
 
 P = ParamSpec("P")
@@ -131,3 +133,17 @@ def credentials(connected: Callable[[], Aws]) -> CredentialSource:
         return b64encode(":".join(connected().ecr.credentials()).encode()).decode()
 
     return ecr(token)
+
+
+def asset_stage(
+    config: Config, aws: Aws, workshop: Workshop, listener: Listener
+) -> AssetStage | None:
+    """Return what publishes the assets of an environment; None where no bucket serves them."""
+    from kaiun.deploy.assets import AssetStage, uses_bucket
+
+    if not uses_bucket(config):
+        return None
+    from kaiun.deploy.artifacts import RegistryArtifacts
+
+    artifacts = RegistryArtifacts(workshop, config.image.repository)
+    return AssetStage(aws, config, artifacts, listener)

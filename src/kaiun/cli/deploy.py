@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kaiun.cli.common import Setup, verb, workshop_of
+from kaiun.cli.common import Setup, asset_stage, verb, workshop_of
 from kaiun.cli.nocache import WithCaches, no_cache_option
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ def command(setup: Setup, rev: str, no_cache: frozenset[str], allow_cpu: str) ->
         return ensure_all(config, revision, workshop)
 
     with Rolling(console) as rolling:
-        ship = Ship(aws, config, rolling, partial(ask, console, rolling), gate=gate)
+        assets = asset_stage(config, aws, workshop, rolling)
+        ship = Ship(aws, config, rolling, partial(ask, console, rolling), assets, gate=gate)
         try:
             report = ship.deploy(revision, images)
         except BaseException:

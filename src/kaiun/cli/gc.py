@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kaiun.cli.common import Setup, verb
+from kaiun.cli.common import Setup, verb, workshop_of
 from kaiun.errors import KaiunError
 
 if TYPE_CHECKING:
@@ -20,10 +20,14 @@ Source = Callable[[Setup], "list[Item]"]
 @click.command(name="gc")
 @click.option("--dry-run", is_flag=True, help="Show what would go; remove nothing.")
 @verb
-def command(setup: Setup, dry_run: bool) -> None:
+def command(setup: Setup, dry_run: bool) -> int:
     """List what takes room, with sizes, and remove what nothing live or recent uses."""
-    found = [item for source in SOURCES for item in source(setup)]
+    problems: list[KaiunError] = []
+    found = [item for source in SOURCES for item in _looked(source, setup, problems)]
     clear(setup.console, found, dry_run=dry_run)
+    for problem in problems:
+        setup.console.explain(problem)
+    return problems[0].exit_code if problems else 0
 
 
 def clear(console: Console, found: Sequence[Item], *, dry_run: bool) -> None:
@@ -52,6 +56,15 @@ def size(count: int) -> str:
     return f"{count} B"
 
 
+def _looked(source: Source, setup: Setup, problems: list[KaiunError]) -> list[Item]:
+    """Return what a source has; one that cannot be asked keeps the others from nothing."""
+    try:
+        return source(setup)
+    except KaiunError as problem:
+        problems.append(problem)
+        return []
+
+
 def _removed(console: Console, item: Item) -> int:
     """Remove an item; return the bytes that this freed. What cannot go is told, and stays."""
     try:
@@ -73,4 +86,16 @@ def _of_builds(setup: Setup) -> list[Item]:
     return Host(docker, state_home(), config.app, Stop()).items()
 
 
-SOURCES: tuple[Source, ...] = (_of_builds,)
+def _of_assets(setup: Setup) -> list[Item]:
+    config, known = setup.configure()
+    if config.assets is None:
+        return []
+    from kaiun.aws.session import connect
+    from kaiun.deploy import collection
+
+    aws = known or connect(config)
+    registry = workshop_of(config, lambda: aws).connected()
+    return collection.items(aws, config, registry)
+
+
+SOURCES: tuple[Source, ...] = (_of_builds, _of_assets)

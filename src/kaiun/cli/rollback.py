@@ -6,7 +6,7 @@ from functools import partial
 
 import click
 
-from kaiun.cli.common import Setup, verb
+from kaiun.cli.common import Setup, asset_stage, verb, workshop_of
 
 
 @click.command(name="rollback")
@@ -23,7 +23,8 @@ def command(setup: Setup, release: str | None) -> None:
 
     config, aws = setup.load()
     with Rolling(setup.console) as rolling:
-        ship = Ship(aws, config, rolling, partial(ask, setup.console, rolling))
+        assets = asset_stage(config, aws, workshop_of(config, lambda: aws), rolling)
+        ship = Ship(aws, config, rolling, partial(ask, setup.console, rolling), assets)
         try:
             report = ship.roll_back(release)
         except BaseException:

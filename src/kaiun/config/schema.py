@@ -205,7 +205,8 @@ class Settings(Model):
     provision: StrictBool = Field(
         default=False,
         description="Whether deploy creates the cluster, log group, target groups, load balancer "
-        "and listeners that are missing; true by default for the local ECS.",
+        "and listeners that are missing, on the local ECS the assets' bucket too; true by default "
+        "for the local ECS.",
     )
 
 

@@ -63,22 +63,24 @@ class AssetStage:
         `image`: by digest, None when it is not built yet. `thorough`: look which files are new.
         Raises AssetsError, ImageError, AwsError.
         """
-        bucket, made = self.bucket, False
+        bucket, there, missing = self.bucket, None, False
         try:
             there = bucket.published(self.config.environment, revision)
         except AwsError as problem:
             if problem.code != NO_BUCKET or not (self.config.provision and self.config.is_local):
                 raise
-            there, made = None, True
-        before: tuple[Step, ...] = (CreateBucket(bucket.name, {"Bucket": bucket.name}),) * made
+            missing = True
+        made = (CreateBucket(bucket.name, {"Bucket": bucket.name}),) * missing
         if image is None:
-            return (*before, PublishAssets(bucket.url(), {}))
-        if there and self._is_same(there, image):
-            return ()
+            return (*made, PublishAssets(bucket.url(), {}))
+        if there is not None:
+            self._require_ours(there)
+            if there.image == image.rpartition("@")[2]:
+                return ()
         published = self._wanted(revision, image)
-        if there and there.manifest.digest == published.manifest.digest:
+        if there is not None and there.manifest.digest == published.manifest.digest:
             return ()
-        return (*before, self._step(published, thorough=thorough, empty=made))
+        return (*made, self._step(published, thorough=thorough, empty=missing))
 
     def publish(self, step: PublishAssets) -> str:
         """Do a step; return what was done, in words. Raises AwsError, AssetsError, ImageError."""
@@ -89,6 +91,8 @@ class AssetStage:
         outcome = publisher.publish(step.published)
         for remark in outcome.remarks:
             self.listener(Note(remark, warning=True))
+        if problem := self._elsewhere():
+            self.listener(Note(f"{problem.message}: {problem.hint}", warning=True))
         return f"published assets: {outcome.sentence()}"
 
     def require(self, record: Record) -> None:
@@ -118,7 +122,8 @@ class AssetStage:
         Raises AssetsError, AwsError, ImageError. That it can be written is seen from how S3 refuses
         a write whose condition cannot hold.
         """
-        self._require_port()
+        if problem := self._elsewhere():
+            raise problem
         todo = self.steps(revision, image, thorough=True)
         if not any(isinstance(step, CreateBucket) for step in todo):
             bucket = self.bucket
@@ -132,14 +137,13 @@ class AssetStage:
             "to be published" if steps[0].new is None else f"{steps[0].new} files to be published"
         )
 
-    def _is_same(self, there: Published, image: str) -> bool:
+    def _require_ours(self, there: Published) -> None:
         if there.app != self.config.app:
             raise AssetsError(
                 f"the app {there.app} publishes the same commit of {there.environment} here",
                 where=self.bucket.url(),
                 hint=f"give each a prefix: `bucket: {self.bucket.url(self.config.app)}`",
             )
-        return there.image == image.rpartition("@")[2]
 
     def _wanted(self, revision: str, image: str) -> Published:
         environment = self.config.environment
@@ -155,7 +159,7 @@ class AssetStage:
             raise AssetsError(
                 "the registry no longer has the assets of this image",
                 where=image,
-                hint=f"kaiun build {revision[:8]} --no-cache=assets",
+                hint=f"kaiun deploy {revision[:8]} --no-cache=assets compiles them again",
             )
         name = image.rpartition("@")[2]
         return Published(self.config.app, environment, revision, name, self.clock(), manifest)
@@ -178,16 +182,17 @@ class AssetStage:
             return False
         return self.config.environment in digests(labels)
 
-    def _require_port(self) -> None:
-        """Refuse the default address where the local ECS answers on another port."""
+    def _elsewhere(self) -> AssetsError | None:
+        """Return what is wrong with an address that names another port than the local ECS has."""
         asked = urlsplit(self.config.assets.host or "") if self.config.assets else urlsplit("")
         ours = urlsplit(self.aws.endpoint or "")
-        if asked.hostname == "localhost" and ours.port and asked.port != ours.port:
-            raise AssetsError(
-                f"pages would ask port {asked.port}, the local ECS answers on {ours.port}",
-                where="kaiun.yml: assets/host",
-                hint=f"write `host: http://localhost:{ours.port}{asked.path}`",
-            )
+        if asked.hostname != "localhost" or ours.port in {None, asked.port}:
+            return None
+        return AssetsError(
+            f"pages would ask port {asked.port}, the local ECS answers on {ours.port}",
+            where="kaiun.yml: assets/host",
+            hint=f"write `host: http://localhost:{ours.port}{asked.path}`",
+        )
 
     def _progress(self, done: int, total: int) -> None:
         if done % TOLD_EVERY == 0 and done < total:

@@ -67,3 +67,7 @@ class Rolled:
 
 Event = StageBegan | StageEnded | Did | Note | TaskMoved | TaskLogged | Rolled
 Listener = Callable[[Event], None]
+
+
+def silent(_: Event) -> None:
+    """Tell nobody."""

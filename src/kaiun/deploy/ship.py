@@ -169,7 +169,7 @@ class Ship:
         self, revision: Revision, images: Mapping[str, Built | None], live: Live
     ) -> tuple[Plan, Release, Live]:
         references = {name: b.reference if b else NOT_BUILT for name, b in images.items()}
-        app = [n for n, w in _workloads(self.config).items() if w.uses_app_image]
+        app = _of_app(self.config)
         image = references.get(app[0], "") if app else ""
         own = {name: text for name, text in references.items() if name not in app}
         ident = releases.release_id(revision.sha, self.clock())
@@ -237,6 +237,12 @@ class Ship:
         return Report(release, revision, changed, dict(self.stages), calls, urls, notes)
 
 
+def app_image(config: Config, images: Mapping[str, Built | None]) -> str | None:
+    """Return the app's image by digest, None where it is not built, or nothing runs it."""
+    built = next((images.get(name) for name in _of_app(config)), None)
+    return built.reference if built else None
+
+
 def urls_of(config: Config) -> tuple[str, ...]:
     """Return where the app answers, as far as kaiun.yml tells: listeners of the local ECS."""
     if not config.is_local:
@@ -271,8 +277,10 @@ def _scaled(live: Live, ship: Ship, process: str, count: int) -> UpdateService |
     return UpdateService(process, name, service["serviceArn"], request, change, False, running)
 
 
-def _workloads(config: Config) -> Mapping[str, Workload]:
-    return {**config.processes, **config.tasks}
+def _of_app(config: Config) -> list[str]:
+    """Return the processes and tasks that run the app's image."""
+    workloads: Mapping[str, Workload] = {**config.processes, **config.tasks}
+    return [name for name, workload in workloads.items() if workload.uses_app_image]
 
 
 def _result(problem: KaiunError) -> Result:

@@ -15,9 +15,11 @@ from support.fake_s3 import FakeS3, Fault, fake_s3
 
 from kaiun.assets.manifest import AssetFile, AssetManifest
 from kaiun.deploy.assets import LABEL, AssetStage, digests, uses_bucket
-from kaiun.deploy.events import Event, Note
+from kaiun.deploy.events import Did, Event, Note
 from kaiun.deploy.releases import Record, Result
-from kaiun.errors import AssetsError, AwsError, ImageError
+from kaiun.deploy.runner import Runner
+from kaiun.errors import AssetsError, AwsError, DeployFailed, ImageError, Interrupted
+from kaiun.plan.live import Live
 from kaiun.plan.render import lines
 from kaiun.plan.steps import CreateBucket, Plan, PublishAssets, RunTask, Step, Wave, WaveName
 
@@ -218,6 +220,9 @@ class TestChecking:
     def test_address_of_another_port_than_the_local_ecs_has_is_told(self, sea: Sea) -> None:
         with pytest.raises(AssetsError, match="pages would ask port 4580"):
             sea.stage().check(SHA, IMAGE)
+        sea.publish(sea.stage())
+        notes = [event.text for event in sea.told if isinstance(event, Note) and event.warning]
+        assert notes[0].startswith("pages would ask port 4580, the local ECS answers on")
 
 
 @pytest.mark.parametrize(
@@ -237,3 +242,33 @@ def test_only_environments_served_from_s3_have_the_stage(
 
 def test_labels_that_are_none_name_no_digests() -> None:
     assert digests({LABEL: "[1]"}) == {}
+
+
+class TestRunning:
+    def run(self, sea: Sea, stage: AssetStage, *, interrupt: bool = False) -> None:
+        def publish(step: PublishAssets) -> str:
+            if interrupt:
+                raise KeyboardInterrupt
+            return stage.publish(step)
+
+        plan = Plan(()).with_steps(WaveName.ASSETS, stage.steps(SHA, IMAGE))
+        live = Live(cluster=True)
+        Runner(stage.aws, stage.config, live, sea.told.append, publish=publish).run(plan)
+
+    def test_stage_tells_what_was_published(self, sea: Sea) -> None:
+        self.run(sea, sea.stage())
+        done = [event.what for event in sea.told if isinstance(event, Did)]
+        assert done == ["published assets: 3 of 3 files new, 0.0 kB"]
+
+    def test_failure_is_a_failed_deploy_that_touched_nothing(self, sea: Sea) -> None:
+        sea.s3.fault = lambda method, _key: Fault.DENY if method == "PUT" else None
+        with pytest.raises(DeployFailed, match="the assets were not published") as caught:
+            self.run(sea, sea.stage())
+        assert "nothing that runs was touched" in caught.value.detail
+        assert "allow `s3:PutObject`" in caught.value.hint
+        assert sea.s3.buckets["assets"] == {}
+
+    def test_interrupt_says_that_the_next_deploy_goes_on(self, sea: Sea) -> None:
+        with pytest.raises(Interrupted) as caught:
+            self.run(sea, sea.stage(), interrupt=True)
+        assert "goes on where this ended" in caught.value.hint

@@ -31,7 +31,7 @@ _ASKED: Final = frozenset(
 _TOLD: Final = frozenset(
     (b"content-type", b"content-length", b"content-encoding", b"content-language",
      b"content-disposition", b"content-range", b"cache-control", b"expires", b"etag",
-     b"last-modified", b"accept-ranges", b"date")
+     b"last-modified", b"accept-ranges")
 )  # fmt: skip
 _SUBRESOURCES: Final = frozenset(
     ("acl", "attributes", "legal-hold", "partNumber", "retention", "select", "tagging", "torrent",
