@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -162,6 +163,23 @@ def test_another_unix_user_who_may_not_use_docker_builds_all_the_same(team: Team
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["web"]["built"]
+
+
+def test_gc_lists_and_removes_what_lies_on_the_host(team: Team) -> None:
+    volume = f"kaiun-assets-{team.app}-of-no-compile-0"
+    owner = hashlib.sha256(str(team.host.home.absolute()).encode()).hexdigest()[:12]
+    labels = {"kaiun.cache": "assets", "kaiun.app": team.app, "kaiun.home": owner}
+    options = [f"--label={name}={value}" for name, value in labels.items()]
+    docker("volume", "create", *options, volume)
+    try:
+        ann = team.developer("ann")
+        seen = ann.kaiun("gc", "--dry-run")
+        assert seen.process.returncode == 0, seen.err
+        assert re.search(rf"asset cache +{volume} +0 B +goes", seen.out)
+        assert ann.kaiun("gc").process.returncode == 0
+        assert docker("volume", "ls", "--quiet", f"--filter=name={volume}") == ""
+    finally:
+        docker("volume", "rm", "--force", volume)
 
 
 def test_two_developers_at_the_same_second_build_once(team: Team) -> None:

@@ -58,7 +58,7 @@ class Cache:
 
     def mounts(self, volumes: str, seed: str) -> list[str]:
         """Return the options of `docker create`: what is written to, what it begins with."""
-        labels = {LABEL: ASSETS, "kaiun.app": self.app, "kaiun.home": self._owner}
+        labels = {LABEL: ASSETS, "kaiun.app": self.app, "kaiun.home": _owner(self.home)}
         labelled = ",".join(f"volume-label={name}={each}" for name, each in labels.items())
         options = []
         for number, folder in enumerate(self.folders):
@@ -85,10 +85,8 @@ class Cache:
 
     def sweep(self) -> None:
         """Remove volumes of this app that no pointer names; Docker keeps those in use."""
-        filters = [f"--filter=label={LABEL}={ASSETS}", f"--filter=label=kaiun.app={self.app}"]
-        filters.append(f"--filter=label=kaiun.home={self._owner}")
-        listed = probe.call(self.client, "volume", "ls", "--quiet", *filters).stdout.split()
-        kept = {str(_read(path).get("volumes")) for path in self._folder.parent.glob("*/*.json")}
+        kept = last_good(self.home)
+        listed = volumes(self.client, self.home, self.app)
         stale = [name for name in listed if name.rpartition("-")[0] not in kept]
         if stale:
             probe.call(self.client, "volume", "rm", *stale)
@@ -99,17 +97,35 @@ class Cache:
         return probe.call(self.client, "volume", "inspect", *names).returncode == 0
 
     @property
-    def _owner(self) -> str:
-        """Return what tells volumes of this state home from those of others on the Engine."""
-        return _short(str(self.home.absolute()))
-
-    @property
     def _folder(self) -> Path:
-        return self.home / "assets" / "caches" / f"{self.app}-{_short(self.repository)}"
+        return _top(self.home) / f"{self.app}-{_short(self.repository)}"
 
     @property
     def _pointer(self) -> Path:
         return self._folder / f"{self.key}.json"
+
+
+def volumes(client: Client, home: Path, app: str) -> list[str]:
+    """Return every volume with asset caches of an app, those of builds from this state home."""
+    labels = (f"{LABEL}={ASSETS}", f"kaiun.app={app}", f"kaiun.home={_owner(home)}")
+    filters = [f"--filter=label={each}" for each in labels]
+    return probe.call(client, "volume", "ls", "--quiet", *filters).stdout.split()
+
+
+def last_good(home: Path) -> dict[str, float]:
+    """Return the volumes that later compiles begin with, without their number, and since when
+    (seconds since the epoch)."""
+    files = _top(home).glob("*/*.json")
+    return {str(_read(path).get("volumes")): -_age(path) for path in files}
+
+
+def _top(home: Path) -> Path:
+    return home / "assets" / "caches"
+
+
+def _owner(home: Path) -> str:
+    """Return what tells volumes of a state home from those of others on the Engine."""
+    return _short(str(home.absolute()))
 
 
 def script(folders: Sequence[str], inputs: Sequence[str], *, seeded: bool) -> str:

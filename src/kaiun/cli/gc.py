@@ -76,11 +76,19 @@ def _removed(console: Console, item: Item) -> int:
 
 
 def _of_builds(setup: Setup) -> list[Item]:
-    from kaiun.image import Stop, client
+    """Return what builds left, on the build host where there is one."""
+    from kaiun.image import Stop, Workshop, client
     from kaiun.image.garbage import Host
     from kaiun.local.home import state_home
 
     config, _ = setup.configure()
+    if config.image.host:
+        from kaiun.image.host.line import Line
+        from kaiun.image.host.site import BuildHost
+
+        line = Line(config.image.host)
+        click.get_current_context().call_on_close(line.close)
+        return BuildHost(line, Workshop()).garbage(config.app)
     docker = client.find()
     client.require_engine(docker)
     return Host(docker, state_home(), config.app, Stop()).items()

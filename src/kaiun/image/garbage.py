@@ -6,7 +6,6 @@ cache records only since version 23; they are emptied the same way.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import tempfile
@@ -18,6 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kaiun.assets import carried
 from kaiun.cpu import shim as shims
 from kaiun.errors import ImageError
 from kaiun.image import mounts, probe, shim
@@ -78,16 +78,13 @@ def cache_mounts(host: Host) -> Iterator[Item]:
 
 def asset_volumes(host: Host) -> Iterator[Item]:
     """Yield the volumes that asset compilers left: those of no compile, or of none of late, go."""
-    owner = hashlib.sha256(str(host.home.absolute()).encode()).hexdigest()[:12]
-    labels = ("kaiun.cache=assets", f"kaiun.app={host.app}", f"kaiun.home={owner}")
-    filters = [f"--filter=label={each}" for each in labels]
-    listed = probe.call(host.client, "volume", "ls", "--quiet", *filters).stdout.split()
+    listed = carried.volumes(host.client, host.home, host.app)
     if not listed:
         return
-    used = {_volumes(path): _age_d(path) for path in _pointers(host)}
+    since = carried.last_good(host.home)
     sizes = _volume_sizes(host.client)
     for name in listed:
-        age_d = used.get(name.rpartition("-")[0], UNUSED_DAYS + 1.0)
+        age_d = (time.time() - since.get(name.rpartition("-")[0], 0.0)) / _DAY_S
         needed = f"used {age_d:.0f} days ago" if age_d <= UNUSED_DAYS else ""
         remove = _remover(host.client, "volume", "rm", name)
         yield Item("asset cache", name, sizes.get(name, 0), needed, remove)
@@ -178,20 +175,3 @@ def _volume_sizes(client: Client) -> Mapping[str, int]:
     done = probe.call(client, "system", "df", "--verbose", "--format={{json .Volumes}}")
     listed = json.loads(done.stdout or "[]") if done.returncode == 0 else []
     return {each["Name"]: to_bytes(each["Size"]) for each in listed}
-
-
-def _pointers(host: Host) -> Iterator[Path]:
-    """Yield the files that name the volumes of the last good compiles."""
-    yield from (host.home / "assets" / "caches").glob(f"{host.app}-*/*.json")
-
-
-def _volumes(pointer: Path) -> str:
-    try:
-        found = json.loads(pointer.read_text())
-    except (OSError, ValueError):
-        return ""
-    return str(found.get("volumes", "")) if isinstance(found, dict) else ""
-
-
-def _age_d(path: Path) -> float:
-    return (time.time() - path.stat().st_mtime) / _DAY_S

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import urllib3
 
 from kaiun.errors import ImageError
+from kaiun.image import client as clients
 from kaiun.image.ensure import Workshop, ensure_supplied, find_supplied
+from kaiun.image.garbage import Host
 from kaiun.image.host import pushes
 from kaiun.image.host.condition import look
 from kaiun.image.host.delivery import Delivered
@@ -98,6 +100,25 @@ def asked(job: Job, request: Json) -> Json:
     }
 
 
+def garbage(job: Job, request: Json) -> list[Json]:
+    """List what the builds of an app left here."""
+    shown = ("kind", "name", "size", "needed")
+    return [{key: getattr(item, key) for key in shown} for item in _left(job, request).items()]
+
+
+def clear(job: Job, request: Json) -> None:
+    """Remove one thing of that list."""
+    for item in _left(job, request).items():
+        if (item.kind, item.name) == (request["kind"], request["name"]):
+            item.remove()
+
+
+def _left(job: Job, request: Json) -> Host:
+    client = clients.find()
+    clients.require_engine(client)
+    return Host(client, job.home, request["app"], job.stop)
+
+
 def _wanted(job: Job, request: Json) -> tuple[Source, Delivered]:
     given = request["source"]
     pairs = {key: tuple((k, v) for k, v in given[key]) for key in ("args", "cpu_allow")}
@@ -119,9 +140,11 @@ def _given(built: Built | None) -> Json | None:
 
 
 DOINGS: Mapping[str, Callable[[Job, Json], object]] = {
+    "clear": clear,
     "condition": condition,
     "ensure": ensure,
     "find": find,
+    "garbage": garbage,
     "pin": fixed,
     "registry": asked,
     "repository": repository,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from kaiun.image.ensure import Built
+from kaiun.image.garbage import Item
 from kaiun.image.host.answers import Answers
 from kaiun.image.messages import Json, made
 from kaiun.image.supply import FromGit, from_git
@@ -56,6 +58,19 @@ class BuildHost:
     def repository(self, pushing: Pushing) -> str:
         """Make the repository of push-to-build there; return its path."""
         return str(self._call("repository", asdict(pushing), None))
+
+    def garbage(self, app: str) -> list[Item]:
+        """Return what the builds of an app left there, to be removed while the line is."""
+        found: list[Json] = self._call("garbage", {"app": app}, None)
+        return [Item(**each, remove=self._clearing(app, each)) for each in found]
+
+    def _clearing(self, app: str, each: Json) -> Callable[[], None]:
+        request = {"app": app, "kind": each["kind"], "name": each["name"]}
+
+        def remove() -> None:
+            self._call("clear", request, None)
+
+        return remove
 
     def _call(self, do: str, request: Json, supply: FromGit | None) -> Any:
         answers = Answers(self._workshop, supply)
