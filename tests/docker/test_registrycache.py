@@ -100,7 +100,7 @@ def test_an_empty_host_takes_unchanged_steps_from_the_registry(
             monkeypatch.setenv("DOCKER_HOST", address)
             assert bench.ensure(cache=True).built
             monkeypatch.delenv("DOCKER_HOST")
-        assert [event.line for event in bench.events if event.phase == "note"] == []
+        assert not [event for event in bench.events if "the cache was not pushed" in event.line]
         assert list(steps(bench).values()) == [code == "2"] * 2, steps(bench)
     known = Registry()
     for tag in ("cache", "cache-gems"):
