@@ -15,6 +15,7 @@ from kaiun.config import load
 from kaiun.errors import KaiunError
 from kaiun.image import Workshop, ensure_all, folders, git, resolve
 from kaiun.image.host import pushes
+from kaiun.image.host.worker import share
 from kaiun.local.home import state_home
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def main() -> None:
 def build(repository: Path, sha: str) -> None:
     """Build all images of a commit; what goes wrong is in the build's record, and in the log."""
     home = state_home()
+    share(home)
     try:
         with folders.held(home / "work" / str(os.getuid())) as folder:
             tempfile.tempdir = os.environ["TMPDIR"] = str(folder)

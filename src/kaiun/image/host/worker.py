@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import sys
 import tempfile
 import threading
@@ -39,9 +40,16 @@ def main(stdin: IO[bytes], stdout: IO[bytes]) -> None:
     writer = os.fdopen(os.dup(stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), stdout.fileno())  # whoever prints must not disturb the messages
     home = state_home()
+    share(home)
     with folders.held(home / "work" / str(os.getuid())) as folder:
         tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
         Worker(Channel(stdin, writer), home).serve()
+
+
+def share(home: Path) -> None:
+    """Let what is written be the group's where the home is: caches of several Unix users."""
+    if home.stat().st_mode & stat.S_IWGRP:
+        os.umask(0o002)
 
 
 class Worker:
