@@ -100,4 +100,7 @@ def remove(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.stdin.buffer, sys.stdout.buffer)
+    try:
+        main(sys.stdin.buffer, sys.stdout.buffer)
+    except OSError as problem:  # a full disk, a folder of somebody else's
+        sys.exit(f"the build host: {problem}")

@@ -42,6 +42,10 @@ def remote(python: str) -> str:
     return f"exec sh -c '{script}'"
 
 
+class LostError(Exception):
+    """The connection ended, on purpose or not."""
+
+
 class Connection:
     """Starts ssh when made and waits for it at the first `call`; calls may come from any thread."""
 
@@ -87,16 +91,16 @@ class Connection:
             with stop.calling(self.hang_up):
                 self._greet()
                 return self._exchange({"do": do} | request, answer)
-        except ConnectionError:
+        except LostError:
             stop.check()
             raise self._loss() from None
 
     def send(self, message: Json, data: bytes = b"") -> None:
-        """Send a message. Raises ConnectionError when the connection is lost."""
+        """Send a message. Raises LostError when the connection is lost."""
         try:
             self._channel.send(message, data)
         except (OSError, ValueError):
-            raise ConnectionResetError from None
+            raise LostError from None
 
     def close(self) -> None:
         """End the connection; the worker ends with it."""
@@ -154,7 +158,7 @@ class Connection:
             if len(noise) > _NOISE_LINES:
                 break
         if self._ended.is_set():
-            raise ConnectionResetError
+            raise LostError
         self._process.kill()
         self._process.wait()
         raise ssh.failure(self.host, [*noise, *self._said()])
@@ -188,7 +192,7 @@ class Connection:
         self._channel.end()
         with self._lock:
             self._lost = True
-            for inbox in self._inboxes.values():
+            for inbox in list(self._inboxes.values()):
                 inbox.put({"lost": True})
 
     def _ping(self) -> None:
@@ -203,7 +207,7 @@ class Connection:
         if "bug" in message:
             raise RuntimeError(f"on the build host {self.host}:\n{message['bug']}")
         if "lost" in message:
-            raise ConnectionResetError
+            raise LostError
 
     def _loss(self) -> ImageError:
         return ImageError(

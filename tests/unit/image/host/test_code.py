@@ -62,6 +62,19 @@ def test_old_versions_go_unless_somebody_works_with_them(tmp_path: Path) -> None
     assert sorted(each.name for each in (tmp_path / "code").iterdir()) == ["new", "used"]
 
 
+def test_a_home_that_cannot_be_written_is_told_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = subprocess.run(
+        [sys.executable, "-I", bootstrap.__file__],
+        input=b'{"code": "abc"}\n{"bytes": 3}\nzip',
+        env={"KAIUN_HOME": str(tmp_path / "file")},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.decode().startswith("the build host: [Errno 20] Not a directory")
+
+
 @pytest.mark.parametrize("seconds", [0.0, bootstrap.HALF_S + 1])
 def test_a_version_half_taken_in_goes_after_an_hour(tmp_path: Path, seconds: float) -> None:
     half = tmp_path / "new-x"
