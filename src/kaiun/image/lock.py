@@ -94,8 +94,13 @@ def _open(path: Path) -> int:
             os.fchmod(descriptor, 0o644)
         return descriptor
     except OSError as problem:
-        raise ImageError(
-            f"cannot write kaiun's state: {problem.strerror}",
-            where=str(path),
-            hint="KAIUN_HOME names another place",
-        ) from problem
+        raise unwritable(path, problem) from problem
+
+
+def unwritable(path: Path, problem: OSError) -> ImageError:
+    """Return the error for a file of the state home that cannot be written."""
+    return ImageError(
+        f"cannot write kaiun's state: {problem.strerror}",
+        where=str(path),
+        hint="KAIUN_HOME names another place",
+    )

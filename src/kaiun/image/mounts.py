@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kaiun.errors import ImageError
 from kaiun.image.caches import MOUNTS
 from kaiun.image.dockerfile import Edit
+from kaiun.image.lock import unwritable
 
 if TYPE_CHECKING:
     from kaiun.image.dockerfile import Instruction
@@ -105,11 +105,7 @@ def _keep(home: Path, app: str, image: str, after: Mapping[str, int]) -> None:
         beside.write_text(json.dumps(after, indent=1, sort_keys=True) + "\n")
         os.replace(beside, file)  # noqa: PTH105 (atomic is what it is about)
     except OSError as problem:
-        raise ImageError(
-            f"cannot write kaiun's state: {problem.strerror}",
-            where=str(file),
-            hint="KAIUN_HOME names another place",
-        ) from problem
+        raise unwritable(file, problem) from problem
 
 
 def _file(home: Path, app: str, image: str) -> Path:
