@@ -27,8 +27,8 @@ from support.fake_registry import FakeRegistry
 from kaiun.assets import artifact
 from kaiun.assets.manifest import AssetFile, AssetManifest, sha256
 from kaiun.assets.store import Store
-from kaiun.deploy.assets import LABEL
 from kaiun.image.credentials import anonymous
+from kaiun.image.layerassets import LABEL
 from kaiun.image.reference import parse
 from kaiun.image.registry import Registry
 from kaiun.local.home import read_env

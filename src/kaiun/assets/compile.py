@@ -26,7 +26,7 @@ from kaiun.image import stop as stops
 from kaiun.image.events import BuildEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from kaiun.assets.groups import Group
@@ -55,6 +55,7 @@ class Kitchen:
     build: str  # the name of the image that is built
     progress: Progress
     stop: Stop
+    later: Callable[[Callable[[], object]], object]  # does what nobody needs to wait for
 
 
 def compile_assets(
@@ -68,13 +69,10 @@ def compile_assets(
     seed = "" if fresh else cache.good()
     volumes = cache.fresh()
     began = time.monotonic()
-    try:
-        with _container(kitchen, group, cache.mounts(volumes, seed), seeded=bool(seed)) as name:
-            _run(kitchen, group, name)
-            output = _taken(kitchen, group, name)
-            cache.accept(volumes)
-    finally:
-        cache.sweep()
+    with _container(kitchen, group, cache, volumes, seed) as name:
+        _run(kitchen, group, name)
+        output = _taken(kitchen, group, name)
+        cache.accept(volumes)
     seconds = time.monotonic() - began
     kitchen.progress(BuildEvent("assets", "done", f"assets of {group.name}", seconds=seconds))
 
@@ -95,17 +93,22 @@ def environment(group: Group, image: tuple[str, ...]) -> dict[str, str]:
 
 
 @contextmanager
-def _container(kitchen: Kitchen, group: Group, mounts: list[str], *, seeded: bool) -> Iterator[str]:
-    """Yield the name of a container that waits to be started; it does not outlive the block."""
+def _container(
+    kitchen: Kitchen, group: Group, cache: carried.Cache, volumes: str, seed: str
+) -> Iterator[str]:
+    """Yield the name of a container that waits to be started.
+
+    It goes after the block, and with it the volumes of a cache that was not accepted.
+    """
     name = leftovers.compile_name(kitchen.home, kitchen.build)
-    folders = [posixpath.join(kitchen.workdir, each) for each in group.settings.cache]
-    script = carried.script(folders, group.settings.inputs, seeded=seeded)
+    script = carried.script(cache.folders, group.settings.inputs, seeded=bool(seed))
     options, environ = clients.passed("--env", environment(group, kitchen.variables).items())
     client = kitchen.client
     try:
         made = probe.call(
             client, "create", f"--name={name}", "--user=0:0",
-            f"--workdir={kitchen.workdir}", "--entrypoint=/bin/sh", *mounts, *options,
+            f"--workdir={kitchen.workdir}", "--entrypoint=/bin/sh",
+            *cache.mounts(volumes, seed), *options,
             kitchen.image, "-c", script, "kaiun",
             *group.settings.command, environ=environ,
         )  # fmt: skip
@@ -117,7 +120,12 @@ def _container(kitchen: Kitchen, group: Group, mounts: list[str], *, seeded: boo
             )
         yield name
     finally:
-        probe.call(client, "rm", "--force", "--volumes", name)
+        kitchen.later(lambda: _clear(client, name, cache))
+
+
+def _clear(client: Client, name: str, cache: carried.Cache) -> None:
+    probe.call(client, "rm", "--force", "--volumes", name)
+    cache.sweep()
 
 
 def _run(kitchen: Kitchen, group: Group, name: str) -> None:

@@ -47,6 +47,7 @@ class Order:
     registry: Registry
     workshop: Workshop
     tell: Callable[[BuildEvent], None]
+    cleaning: ThreadPoolExecutor  # removes containers and volumes; ends after the build's own work
 
     @property
     def store(self) -> Store:
@@ -177,5 +178,6 @@ def _compiled(order: Order, group: Group, digest: str, *, fresh: bool) -> AssetM
         build=f"{name}:{order.target.tag}",
         progress=order.tell,
         stop=order.workshop.stop,
+        later=order.cleaning.submit,
     )
     return compile_assets(kitchen, group, digest, cache, fresh=fresh)

@@ -15,6 +15,7 @@ from kaiun.assets.bucket import MANIFESTS, AssetBucket, Published
 from kaiun.assets.publish import Publisher, compare
 from kaiun.deploy.events import Note
 from kaiun.errors import AssetsError, AwsError, ImageError
+from kaiun.image.layerassets import LABEL
 from kaiun.plan.steps import CreateBucket, PublishAssets, Step
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from kaiun.deploy.events import Listener
     from kaiun.deploy.releases import Record
 
-LABEL = "kaiun.assets"  # of an image: JSON, environment → digest of the assets' inputs
 NO_BUCKET = "NoSuchBucket"
 TOLD_EVERY = 500  # files
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -243,7 +246,8 @@ def _build(client: Client, recipe: Recipe, job: _Job) -> None:
         build(client, replace(recipe, name=plain), progress=job.tell, stop=stop)
         labelled = baseline.labelled(plain, recipe, judging)
         base = layer.look(plain, layering)
-        layer.add(base, labelled, layering, _assets(client, base, configs, job))
+        with _assets(client, base, configs, job) as assets:
+            layer.add(base, labelled, layering, assets)
         baseline.judge(labelled, judging)
     finally:
         probe.untag(client, plain)
@@ -256,27 +260,34 @@ def _adapting(client: Client, job: _Job) -> Adapting:
     return Adapting(home, wanted.app, job.image, target, no_cache, client, job.tell, workshop.stop)
 
 
-def _assets(client: Client, base: Base, configs: dict[str, Config], job: _Job) -> Assets:
-    """Find or compile the assets of all environments; plan where they go."""
+@contextmanager
+def _assets(client: Client, base: Base, configs: dict[str, Config], job: _Job) -> Iterator[Assets]:
+    """Find or compile the assets of all environments; plan where they go.
+
+    What compiling left in the Docker Engine is cleared away meanwhile, and gone after the block.
+    """
     if not any(config.assets for config in configs.values()):
-        return NO_ASSETS
+        yield NO_ASSETS
+        return
     from kaiun.assets import bake, stock  # which import this package
 
-    order = stock.Order(
-        client=client,
-        image=base.name,
-        facts=base.facts,
-        tools=base.found.tools,
-        configs=configs,
-        supply=job.supply,
-        revision=job.revision.sha,
-        target=job.target,
-        registry=job.registry,
-        workshop=job.workshop,
-        tell=job.tell,
-    )
-    stocked = stock.fill(order)
-    return Assets(stocked, bake.plan(configs, stocked, base.facts.workdir))
+    with ThreadPoolExecutor(1, thread_name_prefix="cleaning") as cleaning:
+        order = stock.Order(
+            client=client,
+            image=base.name,
+            facts=base.facts,
+            tools=base.found.tools,
+            configs=configs,
+            supply=job.supply,
+            revision=job.revision.sha,
+            target=job.target,
+            registry=job.registry,
+            workshop=job.workshop,
+            tell=job.tell,
+            cleaning=cleaning,
+        )
+        stocked = stock.fill(order)
+        yield Assets(stocked, bake.plan(configs, stocked, base.facts.workdir))
 
 
 def _recipe(job: _Job, directory: Path, dockerfile: str) -> Recipe:

@@ -14,11 +14,12 @@ from support.deployed import app
 from support.fake_s3 import FakeS3, Fault, fake_s3
 
 from kaiun.assets.manifest import AssetFile, AssetManifest
-from kaiun.deploy.assets import LABEL, AssetStage, digests, uses_bucket
+from kaiun.deploy.assets import AssetStage, digests, uses_bucket
 from kaiun.deploy.events import Did, Event, Note
 from kaiun.deploy.releases import Record, Result
 from kaiun.deploy.runner import Runner
 from kaiun.errors import AssetsError, AwsError, DeployFailed, ImageError, Interrupted
+from kaiun.image.layerassets import LABEL
 from kaiun.plan.live import Live
 from kaiun.plan.render import lines
 from kaiun.plan.steps import CreateBucket, Plan, PublishAssets, RunTask, Step, Wave, WaveName

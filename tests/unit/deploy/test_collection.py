@@ -11,10 +11,10 @@ from support.deployed import app
 from support.fake_registry import FakeRegistry
 
 from kaiun.assets import artifact
-from kaiun.deploy.assets import LABEL
 from kaiun.deploy.collection import Artifacts, items
 from kaiun.image.credentials import anonymous
 from kaiun.image.garbage import Item
+from kaiun.image.layerassets import LABEL
 from kaiun.image.reference import parse
 from kaiun.image.registry import Registry
 

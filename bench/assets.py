@@ -1,0 +1,179 @@
+"""The asset step of a build, with a real Rails application: Sprockets, 300 files, SCSS and JS.
+
+What is measured is what a build waits for in assets/stock.py: find, or compile, copy out, push. The
+image is built before the clock starts; the container and the old cache are cleared away while a
+build goes on, here after the clock has stopped. Beside it, in the same run, Sprockets alone:
+`docker run` of the same image with a warm cache mounted where it looks for it.
+
+python -m bench assets        (Docker, kaiun-rails:bookworm, docker-registry)
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kaiun.assets import stock
+from kaiun.config.loader import every
+from kaiun.image import Revision, Source, Workshop, client, layer, resolve
+from kaiun.image.build import Recipe, build
+from kaiun.image.events import silent
+from kaiun.image.reference import parse
+from kaiun.image.supply import from_git
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from support import sprockets
+from support.images import docker, registry_process
+from support.repository import Repository
+
+COUNT = 150  # stylesheets, and as many scripts
+ROUNDS = 3
+RUNS = ("--rm", "--user=0:0", "--entrypoint=rake", "--env=RAILS_ENV=production")
+TWO = "  demo: {assets: {env: {DEMO: 1}}}\n"
+
+
+def run() -> list[tuple[str, str, str]]:
+    """Return (name, measured, limit) for each figure."""
+    with _kitchen() as kitchen:
+        full, unchanged = kitchen.unchanged()
+        ours, alone = kitchen.one_changed()
+        one, two = kitchen.environments()
+    cores = len(os.sched_getaffinity(0))
+    return [
+        ("assets: full compile of 300 files", f"{full:.2f} s", "—"),
+        ("assets: nothing changed", f"{unchanged:.2f} s ({unchanged / full:.0%})", "≤ 0.3 s"),
+        ("assets: one file changed, Sprockets alone, warm", f"{alone:.2f} s", "—"),
+        ("assets: one file changed", f"{ours:.2f} s ({ours / alone:.2f} ×)", "≤ 1.3 ×"),
+        (
+            f"assets: two environments, {cores} cores",
+            f"{two:.2f} s ({two / one:.2f} × one)",
+            "≤ 1.3 ×",
+        ),
+    ]
+
+
+@dataclass(slots=True)
+class Kitchen:
+    """One application, its registry, its images."""
+
+    repository: Repository
+    source: Source
+    workshop: Workshop
+    warm: str  # the volume that Sprockets alone keeps its cache in
+    image: str = ""
+
+    def order(self, *no_cache: str) -> stock.Order:
+        """Build the image of HEAD; return what the asset step is asked for."""
+        revision: Revision = resolve(self.repository.path)
+        docker_client, supply = client.find(), from_git(self.source, revision)
+        configs = every(self.repository.path / "kaiun.yml")
+        stop = self.workshop.stop
+        with supply.unpacked(stop) as folder:
+            labels = {"kaiun.app": self.source.app}
+            recipe = Recipe(self.image, folder, "Dockerfile", labels)
+            build(docker_client, recipe, progress=silent, stop=stop)
+        base = layer.look(
+            self.image, layer.Layering(docker_client, silent, stop, configs, revision.sha)
+        )
+        return stock.Order(
+            client=docker_client,
+            image=base.name,
+            facts=base.facts,
+            tools=base.found.tools,
+            configs=configs,
+            supply=supply,
+            revision=revision.sha,
+            target=replace(parse(self.source.repository), tag=revision.sha),
+            registry=self.workshop.connected(),
+            workshop=replace(self.workshop, no_cache=frozenset(no_cache)),
+            tell=silent,
+            cleaning=ThreadPoolExecutor(1),
+        )
+
+    def unchanged(self) -> tuple[float, float]:
+        """Return the seconds of a full compile, and those where only Ruby changed."""
+        full = _timed(self.order())
+        seconds = []
+        for number in range(ROUNDS):
+            self.repository.commit({"app/models/order.rb": f"class Order; end # {number}\n"})
+            seconds.append(_timed(self.order()))
+        return full, statistics.median(seconds)
+
+    def one_changed(self) -> tuple[float, float]:
+        """Return the seconds of our step and of Sprockets alone, alternately."""
+        self._alone()  # fills its cache
+        ours, alone = [], []
+        for number in range(ROUNDS):
+            text = sprockets.stylesheet(number, f"#00{number}")
+            self.repository.commit({f"app/assets/stylesheets/part{number}.scss": text})
+            order = self.order()
+            ours.append(_timed(order))
+            alone.append(self._alone())
+        return statistics.median(ours), statistics.median(alone)
+
+    def environments(self) -> tuple[float, float]:
+        """Return the seconds of a full compile for one environment and for two that differ."""
+        one: list[float] = []
+        two: list[float] = []
+        for _ in range(ROUNDS):
+            for more, seconds in (("", one), (TWO, two)):
+                config = sprockets.application(self.source.app, self.source.repository, 0, more)[
+                    "kaiun.yml"
+                ]
+                self.repository.commit({"kaiun.yml": config})
+                seconds.append(_timed(self.order("assets")))
+        return statistics.median(one), statistics.median(two)
+
+    def _alone(self) -> float:
+        began = time.perf_counter()
+        cache = f"--volume={self.warm}:/app/tmp/cache/assets"
+        key = "--env=SECRET_KEY_BASE=0"
+        docker("run", *RUNS, key, cache, self.image, "assets:precompile")
+        return time.perf_counter() - began
+
+
+@contextmanager
+def _kitchen() -> Iterator[Kitchen]:
+    app = f"bench-{uuid.uuid4().hex[:8]}"
+    with tempfile.TemporaryDirectory(prefix="kaiun-bench-") as folder:
+        root = Path(folder)
+        (root / "registry").mkdir()
+        with registry_process(root / "registry") as host:
+            repository = Repository(root / "repository")
+            name = f"{host}/{app}"
+            repository.commit(sprockets.application(app, name, COUNT))
+            source = Source(app, name, repository.path, layer="kaiun.yml")
+            kitchen = Kitchen(repository, source, Workshop(home=root / "home"), f"{app}-warm")
+            kitchen.image = f"{app}:plain"
+            try:
+                yield kitchen
+            finally:
+                _clean(app, kitchen.warm)
+
+
+def _clean(app: str, warm: str) -> None:
+    made = docker("volume", "ls", "--quiet", f"--filter=label=kaiun.app={app}").split()
+    docker("volume", "rm", "--force", warm, *made)
+    images = docker("image", "ls", "--quiet", f"--filter=label=kaiun.app={app}").split()
+    subprocess.run(
+        ["docker", "image", "rm", "--force", *set(images)], capture_output=True, check=False
+    )
+
+
+def _timed(order: stock.Order) -> float:
+    """Return how long a build waits for the step; what is cleared away meanwhile ends here."""
+    began = time.perf_counter()
+    stock.fill(order)
+    seconds = time.perf_counter() - began
+    order.cleaning.shutdown()
+    return seconds
