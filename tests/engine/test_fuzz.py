@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -31,10 +31,19 @@ ROUNDS = int(os.environ.get("KAIUN_FUZZ_ROUNDS", "1"))
 EACH = 12  # plausible, odd and unknown requests of each operation in a round
 TIMEOUT_S = 10.0
 _numbers = itertools.count(1)
-CLIENTS = {"ecs": "ecs", "elasticloadbalancing": "elbv2", "logs": "logs"}
+CLIENTS = {
+    "ecs": "ecs", "elasticloadbalancing": "elbv2", "logs": "logs", "scheduler": "scheduler",
+}  # fmt: skip
 IMPLEMENTED = sorted(HANDLERS)
-JSON_ONES = [(s, o) for s, o in IMPLEMENTED if s != "elasticloadbalancing"]
-QUERY_ONES = [(s, o) for s, o in IMPLEMENTED if s == "elasticloadbalancing"]
+
+
+def of_protocol(protocol: str) -> list[tuple[str, str]]:
+    return [(s, o) for s, o in IMPLEMENTED if model_of(CLIENTS[s]).metadata["protocol"] == protocol]
+
+
+JSON_ONES = of_protocol("json")
+QUERY_ONES = of_protocol("query")
+REST_ONES = of_protocol("rest-json")
 INVALID = {"missing", "enum", "length", "range"}
 # what may be said of any request, beside the errors of the operation's own model
 COMMON = {
@@ -42,7 +51,9 @@ COMMON = {
     "UnsupportedFeatureException", "ClusterNotFoundException", "RequestEntityTooLargeException",
     "ValidationError", "MalformedInput", "InvalidParameterValue",
 }  # fmt: skip
-OWN_FAULT = {"ServerException", "InternalFailure", "ServiceUnavailableException"}
+OWN_FAULT = {
+    "ServerException", "InternalFailure", "ServiceUnavailableException", "InternalServerException",
+}  # fmt: skip
 
 
 class Wire:
@@ -56,8 +67,10 @@ class Wire:
     def close(self) -> None:
         self._connection.close()
 
-    def headers(self, service: str, body: bytes, **more: str) -> dict[str, str]:
-        request = AWSRequest("POST", self._env["endpoint"] + "/", headers=more, data=body)
+    def headers(
+        self, service: str, body: bytes, *, method: str = "POST", path: str = "/", **more: str
+    ) -> dict[str, str]:
+        request = AWSRequest(method, self._env["endpoint"] + path, headers=more, data=body)
         SigV4Auth(self._keys, service, self._env["region"]).add_auth(request)
         return dict(request.headers.items())
 
@@ -65,6 +78,16 @@ class Wire:
         self._connection.request("POST", "/", body, headers)
         answer = self._connection.getresponse()
         return answer.status, answer.read()
+
+    def rest(self, service: str, method: str, path: str, body: bytes) -> tuple[int, str]:
+        """Return the status and the error's code ("" for a good answer) of a REST operation."""
+        headers = self.headers(
+            service, body, method=method, path=path, **{"Content-Type": "application/json"}
+        )
+        self._connection.request(method, path, body, headers)
+        answer = self._connection.getresponse()
+        json.loads(answer.read())
+        return answer.status, answer.headers.get("x-amzn-errortype", "")
 
     def call(self, service: str, operation: str, body: bytes) -> tuple[int, str]:
         """Return the status and the error's code ("" for a good answer) of a JSON operation."""
@@ -156,7 +179,10 @@ def pool(clients: list[Any]) -> Pool:
         "containerName": ["web"], "image": ["shop"], "logGroupName": [f"l{n}"],
         "logStreamName": ["s"], "Name": [f"b{n}", f"g{n}", "n"], "ResourceArn": [listener, rule],
         "LoadBalancerArn": [balancer["LoadBalancerArn"]], "ListenerArn": [listener],
-        "TargetGroupArn": [group["TargetGroupArn"]], "RuleArn": [rule],
+        "TargetGroupArn": [group["TargetGroupArn"]], "RuleArn": [rule], "GroupName": ["default"],
+        "ScheduleExpression": ["rate(1 hour)", "cron(0 9 ? * 2#1 *)", "at(2030-01-01T00:00:00)"],
+        "ScheduleExpressionTimezone": ["Europe/Berlin"], "TaskDefinitionArn": [definition],
+        "RoleArn": ["arn:aws:iam::000000000000:role/r"],
     }  # fmt: skip
 
 
@@ -179,17 +205,21 @@ def packed(body: Any) -> bytes:
     return json.dumps(body).encode()
 
 
+def bodies_of(service: str, operation: str, pool: Pool) -> Iterator[dict[str, Any]]:
+    """Yield bodies of the right types: plausible, odd, huge ones, and with unknown members."""
+    for seed in range(ROUNDS):
+        requests = Requests(CLIENTS[service], operation, pool, seed)
+        for _ in range(EACH):
+            yield from (requests.odd(), requests.unknown(), requests.plausible())
+        yield from (body for _ in range(2) if (body := requests.huge()) is not None)
+
+
 @pytest.mark.parametrize(("service", "operation"), JSON_ONES)
 def test_json_operation_survives_anything_of_the_right_types(
     wire: Wire, pool: Pool, service: str, operation: str
 ) -> None:
-    for seed in range(ROUNDS):
-        requests = Requests(CLIENTS[service], operation, pool, seed)
-        bodies = [make() for _ in range(EACH) for make in (requests.odd, requests.unknown)]
-        bodies += [requests.plausible() for _ in range(EACH)]
-        bodies += [body for _ in range(2) if (body := requests.huge()) is not None]
-        for body in bodies:
-            check(wire.call(service, operation, packed(body)), service, operation, body)
+    for body in bodies_of(service, operation, pool):
+        check(wire.call(service, operation, packed(body)), service, operation, body)
 
 
 @pytest.mark.parametrize(("service", "operation"), JSON_ONES)
@@ -219,13 +249,8 @@ def test_json_operation_refuses_what_is_no_json_object(
 def test_query_operation_survives_anything(
     wire: Wire, pool: Pool, service: str, operation: str
 ) -> None:
-    for seed in range(ROUNDS):
-        requests = Requests("elbv2", operation, pool, seed)
-        bodies = [make() for _ in range(EACH) for make in (requests.odd, requests.unknown)]
-        bodies += [requests.plausible() for _ in range(EACH)]
-        bodies += [body for _ in range(2) if (body := requests.huge()) is not None]
-        for body in bodies:
-            check(wire.query(operation, flat(body)), service, operation, body)
+    for body in bodies_of(service, operation, pool):
+        check(wire.query(operation, flat(body)), service, operation, body)
 
 
 @pytest.mark.parametrize(("service", "operation"), QUERY_ONES)
@@ -259,6 +284,61 @@ def flat(value: Any, path: str = "") -> dict[str, str]:
     if isinstance(value, bool):
         return {path: str(value).lower()}
     return {path: str(value)}
+
+
+LONGEST_PATH = 8000  # characters of path and query that are sent
+
+
+def rested(service: str, operation: str, body: dict[str, Any]) -> tuple[str, str, bytes] | None:
+    """Return method, path and body of a REST request; None where it has none."""
+    model = model_of(CLIENTS[service]).operation_model(operation)
+    assert model.input_shape is not None
+    path, asked, rest = model.http["requestUri"], [], dict(body)
+    for name, shape in model.input_shape.members.items():
+        place, key = shape.serialization.get("location"), shape.serialization.get("name", name)
+        if place == "uri":
+            if name not in body:
+                return None
+            path = path.replace(f"{{{key}}}", quote(_text(rest.pop(name)), safe=""))
+        elif place == "querystring" and name in rest:
+            value = rest.pop(name)
+            asked += [(key, _text(v)) for v in (value if isinstance(value, list) else [value])]
+    path += f"?{urlencode(asked, errors='surrogatepass', quote_via=quote)}" if asked else ""
+    return (model.http["method"], path, packed(rest)) if len(path) < LONGEST_PATH else None
+
+
+def _text(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text.encode(errors="replace").decode()
+
+
+@pytest.mark.parametrize(("service", "operation"), REST_ONES)
+def test_rest_operation_survives_anything(
+    wire: Wire, pool: Pool, service: str, operation: str
+) -> None:
+    for body in bodies_of(service, operation, pool):
+        if (request := rested(service, operation, body)) is not None:
+            status, code = wire.rest(service, *request)
+            if code != "UnknownOperationException":  # a path with an empty part
+                check((status, code), service, operation, body)
+
+
+@pytest.mark.parametrize(("service", "operation"), REST_ONES)
+def test_rest_operation_names_what_the_model_forbids(
+    wire: Wire, pool: Pool, service: str, operation: str
+) -> None:
+    shape = model_of(CLIENTS[service]).operation_model(operation).input_shape
+    assert shape is not None
+    for seed in range(ROUNDS * 3):
+        for wrong in Requests(CLIENTS[service], operation, pool, seed).wrong():
+            member = shape.members[wrong.path.removeprefix(".").split(".")[0]]
+            in_address = "location" in member.serialization
+            request = rested(service, operation, wrong.body)
+            if request is None or (in_address and wrong.kind == "type"):
+                continue  # addresses have no types
+            expected = "ValidationException" if wrong.kind in INVALID else "SerializationException"
+            answer = wire.rest(service, *request)
+            assert answer == (400, expected), (wrong.kind, wrong.path, wrong.body)
 
 
 @pytest.mark.parametrize(("service", "operation"), [("ecs", "RunTask"), ("logs", "PutLogEvents")])

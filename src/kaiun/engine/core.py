@@ -19,6 +19,7 @@ from kaiun.engine.operations.protection import protected_until
 from kaiun.engine.operations.tasks import stop
 from kaiun.engine.ordering import order_of
 from kaiun.engine.pruning import prune
+from kaiun.engine.schedules.firing import Firing
 from kaiun.engine.shifts import Shifts
 from kaiun.engine.targets import Targets
 from kaiun.engine.tasksets import is_told, show_task_set
@@ -55,6 +56,7 @@ class Core:
         self._agent = agent
         self._targets = targets
         self._balancer = balancer
+        self._firing = Firing(world)
         self._wake = asyncio.Event()
         self._task_due: dict[str, float] = {}
         self._service_due: dict[str, float] = {}
@@ -90,6 +92,7 @@ class Core:
         world = self._world
         now = world.now()
         try:
+            fires = self._firing.turn(now)
             self._collect_due(now)
             drains = self._targets.turn()
             for _ in range(_ROUNDS):
@@ -105,7 +108,7 @@ class Core:
         self._agent.run_commands()
         self._shifts.run_calls()
         self._wire()
-        dues = [self._prune_at, *self._task_due.values(), *self._service_due.values()]
+        dues = [self._prune_at, fires, *self._task_due.values(), *self._service_due.values()]
         return min([*dues, drains] if drains is not None else dues)
 
     def _collect_due(self, now: float) -> None:

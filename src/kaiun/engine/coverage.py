@@ -16,6 +16,7 @@ _TITLES = {
     "ecs": "Amazon ECS",
     "elasticloadbalancing": "Elastic Load Balancing v2",
     "logs": "CloudWatch Logs",
+    "scheduler": "EventBridge Scheduler",
 }
 _HEAD = """\
 # Coverage of the local ECS

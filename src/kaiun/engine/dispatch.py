@@ -11,9 +11,10 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from kaiun.engine.protocol import model as models
-from kaiun.engine.protocol import query
+from kaiun.engine.protocol import query, rest
 from kaiun.engine.protocol.errors import ApiError
 from kaiun.engine.protocol.validate import Validator, WrongType
+from kaiun.engine.sigv4 import Request
 from kaiun.engine.world import World
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ _NOT_HERE = {
     "ecs": "UnsupportedFeatureException",
     "elasticloadbalancing": "OperationNotPermitted",
     "logs": "InvalidOperationException",
+    "scheduler": "ValidationException",
 }
 
 
@@ -35,6 +37,7 @@ class Answer:
     status: int
     content_type: str
     body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 def operation(service: str, name: str) -> Callable[[H], H]:
@@ -64,7 +67,34 @@ def answer_json(world: World, service: str, target: str, body: bytes, request_id
         return json_error(error)
 
 
+def answer_rest(world: World, service: str, request: Request, body: bytes) -> Answer:
+    """Answer a rest-json request."""
+    model = models.load(service)
+    try:
+        name, labels = rest.match(model, request.method, request.path)
+        content = _read_json(body)
+        if not isinstance(content, dict):
+            raise ApiError("SerializationException", "The request body is not a JSON object.")
+        params = rest.gather(model, name, labels, request.query, content)
+        return Answer(200, _PLAIN_JSON, _as_bytes(_run(world, service, name, params)))
+    except LookupError:
+        text = f"{request.method} {request.path} is unknown."
+        return rest_error(model, ApiError("UnknownOperationException", text, status=404))
+    except ValueError as problem:
+        return rest_error(model, ApiError("SerializationException", str(problem)))
+    except ApiError as error:
+        return rest_error(model, error)
+
+
+def rest_error(model: models.ServiceModel, error: ApiError) -> Answer:
+    """Return an error; its code goes into a header."""
+    status = rest.status_of(model, error.code, error.status)
+    body = json.dumps({"Message": error.message, **error.fields}).encode()
+    return Answer(status, _PLAIN_JSON, body, (("x-amzn-errortype", error.code),))
+
+
 _JSON = "application/x-amz-json-1.1"
+_PLAIN_JSON = "application/json"
 _XML = "text/xml"
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
@@ -133,23 +163,28 @@ def _parse_form(model: models.ServiceModel, name: str, form: dict[str, str]) -> 
 
 
 def _run(world: World, service: str, name: str, raw: Any) -> Params | bytes:
+    try:
+        return perform(world, service, name, raw)
+    finally:
+        world.store.commit()
+
+
+def perform(world: World, service: str, name: str, raw: Any) -> Params | bytes:
+    """Do what is asked for; it is not committed yet. Raises ApiError."""
     handler = HANDLERS.get((service, name))
     if handler is None:
         raise ApiError(_NOT_HERE[service], f"{name} is not supported by this local ECS.")
     params = _validated(service, name, raw)
     try:
-        result = handler(world, params)
+        return handler(world, params)
     except ApiError:
         raise
     except Exception:
         log.exception("%s.%s failed", service, name)
         raise ApiError(
-            "ServerException" if service == "ecs" else "InternalFailure",
+            _FAILED.get(service, "InternalFailure"),
             f"{name} failed inside the local ECS; its log has the traceback.",
         ) from None
-    finally:
-        world.store.commit()
-    return result
 
 
 def _validated(service: str, name: str, raw: Any) -> Params:
@@ -163,10 +198,10 @@ def _validated(service: str, name: str, raw: Any) -> Params:
     if problems:
         plural = "s" * (len(problems) != 1)
         text = f"{len(problems)} validation error{plural} detected: {'; '.join(problems)}"
-        code = "ValidationError" if service == "elasticloadbalancing" else _INVALID
-        raise ApiError(code, text)
+        raise ApiError(_INVALID.get(service, "InvalidParameterException"), text)
     assert isinstance(params, dict)  # noqa: S101  (every input shape is a structure)
     return params
 
 
-_INVALID = "InvalidParameterException"
+_INVALID = {"elasticloadbalancing": "ValidationError", "scheduler": "ValidationException"}
+_FAILED = {"ecs": "ServerException", "scheduler": "InternalServerException"}

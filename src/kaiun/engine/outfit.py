@@ -45,6 +45,11 @@ class Sides:
     def __init__(self, home: Path) -> None:
         self._home = home
         self._services: SideServices | None = None
+        self.on_loss: Callable[[], None] | None = None  # they ended, and what they had is gone
+
+    @property
+    def running(self) -> bool:
+        return (self._home / "moto.pid").exists() and self._own().running
 
     async def locate(self) -> tuple[str, int]:
         """Start the side services if they do not run; return where they listen."""
@@ -60,7 +65,7 @@ class Sides:
         if self._services is None:
             from kaiun.engine.side import SideServices
 
-            self._services = SideServices(self._home)
+            self._services = SideServices(self._home, on_loss=self.on_loss)
         return self._services
 
 

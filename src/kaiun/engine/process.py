@@ -25,6 +25,7 @@ from kaiun.engine.logbook import Logbook
 from kaiun.engine.outfit import Outfit, Sides
 from kaiun.engine.proxy import Proxy
 from kaiun.engine.runtime.base import Observation
+from kaiun.engine.schedules.rules import RuleReader, Rules
 from kaiun.engine.secrets import SecretReader
 from kaiun.engine.server import App
 from kaiun.engine.shifts import Shifts
@@ -121,7 +122,15 @@ class _Process:
         engine_id = self._identity.engine_id
         self._outfit = Outfit(self._options, engine_id, sides, self._world.clock)
         self._targets = Targets(self._world, self._outfit.probe)
-        app = App(self._world, Proxy(sides.locate), self, open_reset=self._options.allow_reset)
+        self._rules = Rules(self._world, RuleReader(self._identity, sides.locate))
+        sides.on_loss = self._rules.forget
+        app = App(
+            self._world,
+            Proxy(sides.locate),
+            self,
+            self._rules,
+            open_reset=self._options.allow_reset,
+        )
         config = uvicorn.Config(
             app,
             http="httptools",
@@ -171,10 +180,18 @@ class _Process:
         self._logs = TaskLogs(self._world, self._agent, outfit.runtime.lines_kept)
         await outfit.start_fluent(self._logs.fluent_record, self._logs.flush)
         await _all(outfit.start_registry(), self._adopt_containers())
+        await self._recall_rules()
         self._write_env()
         self._run_core()
         self._ready = True
         log.info("listening on http://%s:%s", HOST, self._port)
+
+    async def _recall_rules(self) -> None:
+        """Read the rules of EventBridge from the side services of before, if they run."""
+        if self._outfit.sides.running:
+            await self._rules.read()
+        else:
+            self._rules.forget()
 
     async def _adopt_containers(self) -> None:
         outfit = self._outfit

@@ -16,11 +16,19 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
 from kaiun.engine import sigv4
-from kaiun.engine.dispatch import Answer, answer_json, answer_query, json_error, query_error
+from kaiun.engine.dispatch import (
+    Answer,
+    answer_json,
+    answer_query,
+    answer_rest,
+    json_error,
+    query_error,
+)
 from kaiun.engine.protocol import model as models
 from kaiun.engine.protocol.errors import ApiError
 from kaiun.engine.protocol.query import escape
 from kaiun.engine.s3 import public
+from kaiun.engine.schedules import rules
 from kaiun.engine.world import World
 
 log = logging.getLogger(__name__)
@@ -68,9 +76,16 @@ class App:
     """The application that uvicorn runs."""
 
     def __init__(
-        self, world: World, aside: Aside, admin: Admin, *, open_reset: bool = False
+        self,
+        world: World,
+        aside: Aside,
+        admin: Admin,
+        event_rules: rules.Rules,
+        *,
+        open_reset: bool = False,
     ) -> None:
         self._world = world
+        self._event_rules = event_rules
         self._open_reset = open_reset
         self._aside = aside
         self._admin = admin
@@ -120,10 +135,12 @@ class App:
         if body is None:
             await self._pass_on(scope, receive, send)
         elif claim.service in models.SERVICES:
-            answer = self._answer(claim.service, headers, query, body, request_id)
+            answer = self._answer(claim.service, request, body, request_id)
             await _reply(send, answer, request_id)
         elif claim.service == "kaiun":
             await _reply(send, await self._administer(scope["path"], query), request_id)
+        elif claim.service == "events":
+            await self._pass_events(scope, headers.get("x-amz-target", ""), body, send)
         else:
             await self._pass_on(scope, _again(body), send)
 
@@ -131,6 +148,16 @@ class App:
         await self._aside(scope, receive, send)
         if _changes_bucket(scope):
             self._public.forget()
+
+    async def _pass_events(self, scope: Scope, target: str, body: bytes, send: Send) -> None:
+        """Pass on a request of EventBridge, and have the engine follow what it changes."""
+        try:
+            rules.check(target, body)
+        except ApiError as error:
+            await _reply(send, json_error(error), str(uuid.uuid4()))
+            return
+        await self._aside(scope, _again(body), send)
+        await self._event_rules.follow(target)
 
     def _verify(self, request: sigv4.Request, claim: sigv4.Claim, body: bytes | None) -> None:
         identity = self._world.identity
@@ -143,12 +170,15 @@ class App:
             now=time.time(),
         )
 
-    def _answer(
-        self, service: str, headers: dict[str, str], query: str, body: bytes, request_id: str
-    ) -> Answer:
-        if models.load(service).protocol == "query":
-            return answer_query(self._world, service, query, body, request_id)
-        return answer_json(self._world, service, headers.get("x-amz-target", ""), body, request_id)
+    def _answer(self, service: str, request: sigv4.Request, body: bytes, request_id: str) -> Answer:
+        world, protocol = self._world, models.load(service).protocol
+        if protocol == "query":
+            return answer_query(world, service, request.query, body, request_id)
+        if protocol == "rest-json":
+            return answer_rest(world, service, request, body)
+        return answer_json(
+            world, service, request.headers.get("x-amz-target", ""), body, request_id
+        )
 
     async def _administer(self, path: str, query: str) -> Answer:
         if path == "/_kaiun/shutdown":
@@ -243,6 +273,7 @@ async def _reply(send: Send, answer: Answer, request_id: str) -> None:
         (b"content-type", answer.content_type.encode()),
         (b"content-length", str(len(answer.body)).encode()),
         (b"x-amzn-requestid", request_id.encode()),
+        *((name.encode(), value.encode()) for name, value in answer.headers),
     ]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})

@@ -25,11 +25,18 @@ _HEALTH: Final = b"GET /moto-api/data.json HTTP/1.0\r\n\r\n"
 class SideServices:
     """One moto server in `home`, started by the first that needs it."""
 
-    def __init__(self, home: Path, *, account_id: str = "000000000000") -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        account_id: str = "000000000000",
+        on_loss: Callable[[], None] | None = None,
+    ) -> None:
         self._child = Child(home, "moto")
         self._folder = home / "s3"
         self._account_id = account_id
         self._lock = asyncio.Lock()
+        self._on_loss = on_loss
 
     @property
     def running(self) -> bool:
@@ -46,8 +53,13 @@ class SideServices:
                 process = self._child.spawn(command, env, port=port)
                 await self._child.ready(lambda: answers(port, _HEALTH), timeout_s=_READY_S)
                 await self._with_shelf(port, Shelf.restore)
-            self._child.watch(_say_lost)
+            self._child.watch(self._lost)
             return LOOPBACK, process.port
+
+    def _lost(self) -> None:
+        _say_lost()
+        if self._on_loss is not None:
+            self._on_loss()
 
     async def close(self, *, stop: bool) -> None:
         """Let go; with `stop` end it, an earlier engine's too, once its buckets are on disk."""

@@ -66,12 +66,17 @@ class World:
         self.listeners = store.table("listeners")
         self.rules = store.table("rules")
         self.targets = store.table("targets")
+        self.schedules = store.table("schedules")
+        self.schedule_groups = store.table("schedule_groups")  # by name
+        self.timetable = store.table("timetable")  # what `engine.schedules` has to fire
+        self.invocations = store.table("invocations")
         self.recall()
 
     def recall(self) -> None:
         """Make what is derived from the documents."""
         self.dirty_services: set[str] = set()  # ARNs to reconcile
         self.dirty_tasks: set[str] = set()  # ids to step
+        self.timetable_changed = True
         self._states: dict[str, ServiceState] = {}
         self._tasks_of: dict[str, set[str]] = defaultdict(set)
         for task in self.tasks.values():

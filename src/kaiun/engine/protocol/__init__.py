@@ -1,1 +1,1 @@
-"""The wire: AWS service models, input validation, awsJson 1.1 and the query protocol."""
+"""The wire: AWS service models, input validation, awsJson 1.1, the query protocol and rest-json."""

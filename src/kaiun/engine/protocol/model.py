@@ -17,12 +17,13 @@ SERVICES = {
     "ecs": ("ecs", "2014-11-13"),
     "elasticloadbalancing": ("elbv2", "2015-12-01"),
     "logs": ("logs", "2014-03-28"),
+    "scheduler": ("scheduler", "2021-06-30"),
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ServiceModel:
-    """One service: its operations and shapes by name."""
+    """One service: its operations and shapes by name. There is one of each (see `load`)."""
 
     name: str
     protocol: str
