@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import signal
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -206,3 +210,25 @@ def test_rule_with_an_expression_that_aws_refuses_is_refused(fast: Engine) -> No
     for text in ("rate(1 minutes)", "cron(0 9 * * * *)", "at(2030-01-01T00:00:00)"):
         with pytest.raises(ClientError, match="ScheduleExpression is not valid"):
             fast.client("events").put_rule(Name="r", ScheduleExpression=text)
+
+
+def kept(engine: Engine) -> list[str]:
+    """Return the names of what the engine has to fire."""
+    with closing(sqlite3.connect(engine.home / "state.db")) as db:
+        rows = db.execute("SELECT body FROM document WHERE kind = 'timetable'").fetchall()
+    return sorted(json.loads(body)["name"] for (body,) in rows)
+
+
+def test_rules_go_with_the_side_services_and_schedules_stay(fast: Engine) -> None:
+    wish = {"ScheduleExpression": "rate(1 day)", "FlexibleTimeWindow": OFF}
+    fast.client("scheduler").create_schedule(Name="s", Target=target(fast), **wish)
+    put_rule(fast)
+    until(lambda: kept(fast) == ["r", "s"])
+    os.kill(json.loads((fast.home / "moto.pid").read_text())["pid"], signal.SIGKILL)
+    until(lambda: kept(fast) == ["s"])
+    put_rule(fast)
+    until(lambda: kept(fast) == ["r", "s"])
+    fast.shut_down()
+    fast.start()
+    assert kept(fast) == ["s"]
+    assert fast.client("scheduler").get_schedule(Name="s")["State"] == "ENABLED"
