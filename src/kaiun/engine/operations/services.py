@@ -1,8 +1,7 @@
-"""ECS services: create, update, delete, describe, list."""
+"""ECS services: create, update, delete."""
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 
@@ -13,14 +12,12 @@ from kaiun.engine.operations.common import (
     check_tags,
     cluster_arn,
     find_service,
-    missing,
-    page,
     service_arn,
-    shown,
 )
 from kaiun.engine.operations.daemons import daemon_size, resize_daemons
 from kaiun.engine.operations.placing import check_placement
 from kaiun.engine.operations.rollouts import begin
+from kaiun.engine.operations.service_reading import view_of
 from kaiun.engine.operations.taskdefs import find_active
 from kaiun.engine.protocol.errors import ApiError, client_error, invalid_parameter
 from kaiun.engine.store import Doc
@@ -71,7 +68,7 @@ def create_service(world: World, params: Params) -> Params:
         steady_s=world.steady_s,
     )
     _start(world, service, _configured(state, service))
-    return {"service": _view(world, service, tags=True)}
+    return {"service": view_of(world, service, tags=True)}
 
 
 def _create_external(world: World, cluster: str, arn: str, params: Params) -> Doc:
@@ -84,7 +81,7 @@ def _create_external(world: World, cluster: str, arn: str, params: Params) -> Do
         definition = find_active(world, params["taskDefinition"])
         service["taskDefinition"] = definition["taskDefinitionArn"]
     world.services[arn] = service
-    return _view(world, service, tags=True)
+    return view_of(world, service, tags=True)
 
 
 def _already(world: World, arn: str, params: Params) -> Doc | None:
@@ -95,7 +92,7 @@ def _already(world: World, arn: str, params: Params) -> Doc | None:
         raise invalid_parameter("Unable to Start a service that is still Draining.")
     if old["_"]["request"] != params:
         raise invalid_parameter("Creation of service was not idempotent.")
-    return _view(world, old, tags=True)
+    return view_of(world, old, tags=True)
 
 
 def _new(world: World, cluster: str, arn: str, params: Params) -> Doc:
@@ -170,7 +167,7 @@ def update_service(world: World, params: Params) -> Params:
         raise ApiError("ServiceNotActiveException", "Service was not ACTIVE.")
     if external.is_external(service):
         external.update(world, service, params)
-        return {"service": _view(world, service, tags=False)}
+        return {"service": view_of(world, service, tags=False)}
     service_config.check(world, params)
     service_config.check_capacity(world, cluster, params)
     check_placement(params)
@@ -182,7 +179,7 @@ def update_service(world: World, params: Params) -> Params:
     _check_strategy(service, request)
     _apply(world, service, request)
     resize_daemons(world, cluster)
-    return {"service": _view(world, service, tags=False)}
+    return {"service": view_of(world, service, tags=False)}
 
 
 def _configuration_after(service: Doc, request: Params) -> Doc:
@@ -258,7 +255,7 @@ def delete_service(world: World, params: Params) -> Params:
         raise ApiError("ServiceNotFoundException", "Service not found.")
     if external.is_external(service):
         external.delete(world, service, force=params.get("force", False))
-        return {"service": _view(world, service, tags=False)}
+        return {"service": view_of(world, service, tags=False)}
     replica = service["schedulingStrategy"] == "REPLICA"
     if replica and service["desiredCount"] > 0 and not params.get("force"):
         raise invalid_parameter("The service cannot be stopped while it is scaled above 0.")
@@ -266,62 +263,4 @@ def delete_service(world: World, params: Params) -> Params:
     world.put_state(arn, transition.drain(world.state(arn)))
     show_state(world, arn)
     world.wake_service(arn)
-    return {"service": _view(world, service, tags=False)}
-
-
-@operation("ecs", "DescribeServices")
-def describe_services(world: World, params: Params) -> bytes:
-    cluster = cluster_arn(world, params.get("cluster"))
-    names = params["services"]
-    if not names:
-        raise invalid_parameter("Services cannot be empty.")
-    if len(names) > 10:
-        raise invalid_parameter("Services cannot have more than 10 entries.")
-    tags = "TAGS" in params.get("include", ())
-    services, failures = [], []
-    prefix = service_arn(world, cluster, "")
-    for name in dict.fromkeys(names):
-        arn = name if name.startswith("arn:") else prefix + name
-        if arn in world.services and arn.startswith(prefix):
-            services.append(_rendered(world, arn, tags=tags))
-        else:
-            failures.append(missing(arn))
-    return b'{"services":[%s],"failures":%s}' % (
-        b",".join(services),
-        json.dumps(failures).encode(),
-    )
-
-
-def _rendered(world: World, arn: str, *, tags: bool) -> bytes:
-    """Return a service as JSON; remembered until it changes, for it is what clients poll."""
-    service = world.services[arn]
-    if tags:
-        return json.dumps(_view(world, service, tags=True), separators=(",", ":")).encode()
-    if (kept := world.services.rendered.get(arn)) is None:
-        kept = json.dumps(_view(world, service, tags=False), separators=(",", ":")).encode()
-        world.services.rendered[arn] = kept
-    return kept
-
-
-def _view(world: World, service: Doc, *, tags: bool) -> Doc:
-    view = shown(external.with_task_sets(world, service))
-    if not tags:
-        view.pop("tags", None)
-    return view
-
-
-@operation("ecs", "ListServices")
-def list_services(world: World, params: Params) -> Params:
-    cluster = cluster_arn(world, params.get("cluster"))
-    arns = [
-        s["serviceArn"]
-        for s in world.services.values()
-        if s["clusterArn"] == cluster
-        and s["status"] != "INACTIVE"
-        and params.get("launchType") in (None, s.get("launchType"))
-        and params.get("schedulingStrategy") in (None, s["schedulingStrategy"])
-        and params.get("resourceManagementType") in (None, "CUSTOMER")
-    ]
-    size = min(params.get("maxResults") or 10, 100)
-    part, following = page(arns, {**params, "maxResults": size}, limit=100)
-    return {"serviceArns": part, **({"nextToken": following} if following else {})}
+    return {"service": view_of(world, service, tags=False)}
