@@ -374,12 +374,33 @@ def test_an_alarm_fails_a_deployment_but_not_one_that_was_there_before(
         deploymentConfiguration=strategy("BLUE_GREEN", bakeTimeInMinutes=5) | watched,
     )
     arn = deploy(ecs, "c", family)
-    found = wait_for(ecs, arn, lifecycleStage="BAKE_TIME")
-    assert found["alarms"]["status"] == "MONITORING"
+    wait_for(ecs, arn, lifecycleStage="BAKE_TIME")
+    until(lambda: deployment_of(ecs, arn).get("alarms", {}).get("status") == "MONITORING")
     alarms.set_alarm_state(AlarmName="errors", StateValue="ALARM", StateReason="test")
     found = wait_for(ecs, arn, status="ROLLBACK_SUCCESSFUL")
     assert found["alarms"]["triggeredAlarmNames"] == ["errors"]
     assert found["rollback"]["reason"] == "ECS deployment failed: alarm detected."
+
+
+def test_an_alarm_fails_a_rolling_deployment_too(own_engine: Engine, family: str) -> None:
+    ecs, alarms = own_engine.client("ecs"), own_engine.client("cloudwatch")
+    alarms.put_metric_alarm(
+        AlarmName="errors", MetricName="errors", Namespace="web", Period=60, EvaluationPeriods=1,
+        Threshold=1.0, ComparisonOperator="GreaterThanThreshold", Statistic="Sum",
+    )  # fmt: skip
+    ecs.create_cluster(clusterName="c")
+    first = register(ecs, family)
+    watched = {"alarms": {"enable": True, "rollback": True, "alarmNames": ["errors"]}}
+    made = ecs.create_service(
+        cluster="c", serviceName="web", taskDefinition=first, desiredCount=1,
+        deploymentConfiguration=watched,
+    )["service"]["currentServiceDeployment"]  # fmt: skip
+    wait_for(ecs, made, status="SUCCESSFUL")
+    arn = deploy(ecs, "c", family, start_ms=60_000)
+    until(lambda: deployment_of(ecs, arn).get("alarms", {}).get("status") == "MONITORING")
+    alarms.set_alarm_state(AlarmName="errors", StateValue="ALARM", StateReason="test")
+    wait_for(ecs, arn, status="ROLLBACK_SUCCESSFUL")
+    assert describe(ecs, "c", "web")["taskDefinition"] == first
 
 
 def test_a_deployment_goes_on_after_the_engine_was_killed(own_engine: Engine, family: str) -> None:

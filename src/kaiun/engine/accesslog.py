@@ -132,14 +132,8 @@ class AccessLogs:
         attributes = balancer["_"]["attributes"]
         bucket, key = attributes["access_logs.s3.bucket"], self._key(balancer)
         body = gzip.compress("".join(f"{line}\n" for line in lines).encode())
-        own = self._world.identity
-        scope = f"{own.access_key}/20200101/{own.region}/s3/aws4_request"
-        headers = {
-            "Content-Type": "application/octet-stream",
-            # the side services do not check it, but route by it
-            "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, "
-            "Signature=0",
-        }
+        own = self._world.identity.routed("s3")
+        headers = {"Content-Type": "application/octet-stream", **own}
         connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
         try:
             connection.request("PUT", f"/{bucket}/{quote(key)}", body, headers)

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from kaiun.engine.identity import Identity
 from kaiun.engine.operations.rollouts import fail
 from kaiun.engine.store import Doc
+from kaiun.engine.views import show_state
 from kaiun.engine.world import World
 from kaiun.scheduler import events
 from kaiun.scheduler.model import RolloutState, ServiceState
@@ -64,6 +65,7 @@ class Alarms:
                 names = names_of(self._world.services[arn])
                 ringing = await self._look(names)
                 if ringing is not None:
+                    self._say_watched(arn, deployment_id)
                     if (gone := ringing & quiet) and self._is_on(arn, deployment_id):
                         self._fail(arn, deployment_id, sorted(gone))
                         return
@@ -86,11 +88,20 @@ class Alarms:
         state = self._world.state(arn)
         return state.primary.id == deployment_id and self._concerns(arn, state)
 
+    def _say_watched(self, arn: str, deployment_id: str) -> None:
+        """Have the API show MONITORING, from the first look on."""
+        doc = self._doc(deployment_id)
+        if "triggered" not in doc["_"]:
+            doc["_"]["triggered"] = []
+            show_state(self._world, arn)
+
+    def _doc(self, deployment_id: str) -> Doc:
+        docs = self._world.deployments.values()
+        return next(doc for doc in docs if doc["_"]["deployment"] == deployment_id)
+
     def _fail(self, arn: str, deployment_id: str, names: list[str]) -> None:
         world, service = self._world, self._world.services[arn]
-        for doc in world.deployments.values():
-            if doc["_"]["deployment"] == deployment_id:
-                doc["_"]["triggered"] = names
+        self._doc(deployment_id)["_"]["triggered"] = names
         roll_back = service["deploymentConfiguration"]["alarms"]["rollback"]
         fail(world, arn, events.ALARM, roll_back=roll_back)
 
@@ -117,12 +128,9 @@ class AlarmReader:
     def _describe(self, host: str, port: int, names: list[str]) -> set[str]:
         form = {"Action": "DescribeAlarms", "Version": "2010-08-01"}
         form |= {f"AlarmNames.member.{n}": name for n, name in enumerate(names, 1)}
-        own = self._identity
-        scope = f"{own.access_key}/20200101/{own.region}/monitoring/aws4_request"
         headers = {
             "Content-Type": "application/x-www-form-urlencoded",
-            "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, "
-            "Signature=0",
+            **self._identity.routed("monitoring"),
         }
         connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
         try:

@@ -68,14 +68,10 @@ class SecretReader:
         import http.client
 
         connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
-        own = self._identity
-        scope = f"{own.access_key}/20200101/{own.region}/{service}/aws4_request"
-        # the side services do not check it, but route by it
-        signature = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"
         headers = {
             "Content-Type": "application/x-amz-json-1.1",
             "X-Amz-Target": target,
-            "Authorization": signature,
+            **self._identity.routed(service),
         }
         try:
             connection.request("POST", "/", json.dumps(body), headers)

@@ -190,13 +190,13 @@ def _revision(
 def _show_alarms(doc: Doc) -> None:
     """Show what the alarms of a service deployment have said."""
     alarms = doc["deploymentConfiguration"].get("alarms", {})
-    if not alarms.get("enable"):
-        return
-    triggered = doc["_"].get("triggered", [])
+    triggered = doc["_"].get("triggered")
+    if triggered is None:
+        return  # not looked at
     watching = "MONITORING_COMPLETE" if "finishedAt" in doc else "MONITORING"
     doc["alarms"] = {
         "status": "TRIGGERED" if triggered else watching,
-        "alarmNames": alarms["alarmNames"],
+        "alarmNames": alarms.get("alarmNames", []),
         "triggeredAlarmNames": triggered,
     }
 
