@@ -63,7 +63,12 @@ class CpuGate:
         found: dict[str, frozenset[str]] = {}
         for built in {image.reference: image for image in images.values() if image.digest}.values():
             parsed = references.parse(built.reference)
-            labels = self.registry().labels(parsed, built.digest)
+            try:
+                labels = self.registry().labels(parsed, built.digest)
+            except ImageError as problem:  # it may be one that only the cluster can reach
+                unread = f"what {_short(built.reference)} needs of a CPU cannot be read"
+                listener(Note(f"{unread}: {problem.message}", warning=True))
+                continue
             told = report.parse_label(labels.get(report.LABEL, ""))
             if told is None and built.tag:
                 listener(Note(f"{built.repository}:{built.tag[:12]} was never scanned for its CPU"))
