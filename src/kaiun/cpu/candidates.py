@@ -19,6 +19,7 @@ from kaiun.cpu import instructions
 Numbers = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 _CHUNK = 1 << 18  # bytes looked up at once: stays in the second level cache
+_TABLE = 1 << 20  # signatures of two-byte VEX
 PADDING = 16  # readable bytes that have to follow the code
 _PREFIXED = (0xB8, 0xBD, 0x12, 0x16, 0x2B, 0x78, 0x79, 0x7C, 0x7D, 0xD0, 0xF0)
 _ESCAPES = (0x38, 0x3A)
@@ -37,12 +38,12 @@ class Candidates:
 def find(code: Bytes) -> Candidates:
     """Return the candidates of `code`, whose last PADDING bytes are not part of it."""
     offset = _lookup(code)
-    signature = np.zeros(len(offset), np.int64)
+    features = np.zeros(len(offset), np.int64)
     lead = code[offset]
     for first, pack in _PACKERS.items():
         chosen = np.flatnonzero(lead == first)
-        signature[chosen] = pack(code, offset[chosen])
-    features = _features(signature)
+        signature = pack(code, offset[chosen])
+        features[chosen] = (_from_table if first == _VEX2 else _from_set)(signature)
     kept = features != 0
     return Candidates(offset[kept], features[kept])
 
@@ -138,10 +139,21 @@ _PACKERS = {
 }
 
 
-def _features(signature: Numbers) -> Numbers:
+def _from_set(signature: Numbers) -> Numbers:
     distinct, which = np.unique(signature, return_inverse=True)
     known = np.fromiter(map(_features_of, distinct.tolist()), np.int64, len(distinct))
     return np.asarray(known[which], np.int64)
+
+
+def _from_table(signature: Numbers) -> Numbers:
+    """The same for two-byte VEX, millions of them in code for AVX: sorting takes too long."""
+    short = signature & (_TABLE - 1)
+    used = np.zeros(_TABLE, bool)
+    used[short] = True
+    table = np.zeros(_TABLE, np.int64)
+    distinct = np.flatnonzero(used)
+    table[distinct] = [_features_of(1 << 40 | each) for each in distinct.tolist()]
+    return np.asarray(table[short], np.int64)
 
 
 @cache

@@ -1,14 +1,13 @@
 """Decide which candidates are instructions, by decoding as little as gives certainty.
 
 Of 15 consecutive bytes one begins an instruction, for none is longer. So the candidate is reached
-from 15 starts, 48 bytes before it; the chains run into one another after a few instructions, and
-where all that arrive agree on what covers the candidate, that is what the CPU executes. Where
-they do not agree, the function is decoded from its beginning. iced-x86 decodes in either case.
+from 15 starts, 48 bytes and more before it; the chains run into one another after a few
+instructions, and where all that arrive agree on what covers the candidate, that is what the CPU
+executes. Where they do not agree, the function is decoded from its beginning. iced-x86 decodes.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,8 +18,10 @@ from kaiun.cpu.elf import Elf, Section
 from kaiun.cpu.functions import Functions
 
 _LONGEST = 15
-_RUN_UP = 48  # bytes
-_NEAR = 120  # bytes: so close behind the function's beginning decoding from there is cheaper
+_RUN_UPS = (48, 240, 1200, 6000)  # bytes; a longer one where the chains do not agree
+_NEAR = 72  # bytes more: so close behind the function's beginning decoding from there is cheaper
+_ZEROS = bytes(8)  # as instructions they make no sense
+_FAR = 1 << 16  # bytes: farther than any function's beginning
 _LOOK = 512  # bytes around a hit that must look like code, where no table says that it is
 
 
@@ -31,7 +32,6 @@ class Code:
     elf: Elf
     section: Section
     functions: Functions
-    _walks: dict[int, list[int]] = field(default_factory=dict)
     data: bytes = b""
     decoder: instructions.Decoder = field(init=False)
 
@@ -43,21 +43,29 @@ class Code:
         return find(np.frombuffer(self.data, np.uint8))
 
     def covering(self, offset: int, begin: int) -> int:
-        """Return where the instruction begins that the byte at `offset` is part of.
+        """Return where the instruction begins that the byte at `offset` is part of; -1 in data.
 
-        `begin` is where its function does.
+        `begin` is an instruction's beginning before it: the function's, or one found already.
+        What chains of thousands of bytes do not agree on is data: zeros keep two chains apart.
         """
-        if offset - begin > _NEAR:
-            found = self._converge(offset)
-            if found is not None:
+        for run_up in _RUN_UPS:
+            if offset - begin <= run_up + _NEAR:
+                break
+            if (found := self._converge(offset, run_up)) is not None:
                 return found
-        starts = self._walk(begin, offset)
-        return starts[bisect_right(starts, offset) - 1]
+        else:
+            if offset - begin > _FAR:
+                return -1
+        at, here = self.decoder.at, begin
+        while (behind := here + (at(here).len or 1)) <= offset:
+            here = behind
+        return here
 
     def looks_like_code(self, offset: int, begin: int, limit: int) -> bool:
         """Whether what surrounds an instruction is code too: nothing in it is odd."""
-        at = offset if begin > offset - _LOOK else self.covering(offset - _LOOK, begin)
-        at = begin if begin > offset - _LOOK else at
+        at = begin if begin > offset - _LOOK else self.covering(offset - _LOOK, begin)
+        if at < 0 or _ZEROS in self.data[at : min(offset + _LOOK, limit)]:
+            return False
         while at < min(offset + _LOOK, limit):
             found = self.decoder.at(at)
             if instructions.is_odd(found.code):
@@ -65,32 +73,23 @@ class Code:
             at += found.len
         return True
 
-    def _converge(self, target: int) -> int | None:
+    def _converge(self, target: int, run_up: int) -> int | None:
         """Return what covers `target` if all chains agree, else None."""
-        at = self.decoder.at
-        base = target - _RUN_UP - _LONGEST
-        open_ = bytearray(_RUN_UP + _LONGEST + 1)
+        decoder, found = self.decoder.raw, self.decoder.found
+        base = target - run_up - _LONGEST
+        open_ = bytearray(run_up + _LONGEST + 1)
         open_[:_LONGEST] = b"\1" * _LONGEST
-        result = None
-        start = open_.find(1)
+        result, start = -1, 0
         while start >= 0:
-            found = at(base + start)
-            behind = start + found.len
+            decoder.position = base + start
+            decoder.decode_out(found)
             if found.code:
+                behind = start + found.len
                 if base + behind <= target:
                     open_[behind] = 1
-                elif result is not None:
+                elif result >= 0:
                     return None
                 else:
                     result = base + start
             start = open_.find(1, start + 1)
-        return result
-
-    def _walk(self, begin: int, offset: int) -> list[int]:
-        """Return where the instructions from `begin` on begin, as far as `offset` at least."""
-        starts = self._walks.setdefault(begin, [begin])
-        at, here = self.decoder.at, starts[-1]
-        while here <= offset:
-            here += at(here).len or 1
-            starts.append(here)
-        return starts
+        return result if result >= 0 else None

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing import get_context
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ class Examiner:
         self._store = store
         self._processes, self._worth = processes, worth
         self._found: dict[str, Facts | None] = {}
-        self._waiting: dict[str, bytes] = {}
+        self._waiting: dict[str, tuple[bytes, str]] = {}
         self._running: dict[Future[Facts | None], tuple[str, int]] = {}
         self._pool: ProcessPoolExecutor | None = None
         self.new: dict[str, Facts | None] = {}  # what was not in the store
@@ -46,8 +47,11 @@ class Examiner:
         if self._pool:
             self._pool.shutdown(cancel_futures=True)
 
-    def add(self, data: bytes) -> str:
-        """Take a file's bytes; return their digest."""
+    def add(self, data: bytes, path: str = "") -> str:
+        """Take a file's bytes; return their digest. Other processes read `path` where it is told,
+
+        which is quicker than handing them the bytes.
+        """
         digest = hashlib.sha256(data).hexdigest()
         if digest in self._found or digest in self._waiting:
             return digest
@@ -56,14 +60,14 @@ class Examiner:
             self._found.update(known)
             return digest
         self._found[digest] = None
-        self._waiting[digest] = data
-        if self._pool or sum(map(len, self._waiting.values())) > self._worth:
+        self._waiting[digest] = data, path
+        if self._pool or sum(len(data) for data, _ in self._waiting.values()) > self._worth:
             self._dispatch()
         return digest
 
     def finish(self) -> Mapping[str, Facts | None]:
         """Return the facts of every file that was added."""
-        for digest, data in self._waiting.items():
+        for digest, (data, _) in self._waiting.items():
             self._keep(digest, facts.of_file(data))
         self._waiting.clear()
         while self._running:
@@ -76,8 +80,10 @@ class Examiner:
         if self._pool is None:
             # Not forked: builds run in threads, whose locks a fork would copy as they are.
             self._pool = ProcessPoolExecutor(self._processes, get_context("spawn"))
-        for digest, data in self._waiting.items():
-            self._running[self._pool.submit(facts.of_file, data)] = (digest, len(data))
+        for digest, (data, path) in self._waiting.items():
+            submit = self._pool.submit
+            future = submit(_of_path, path) if path else submit(facts.of_file, data)
+            self._running[future] = (digest, len(data))
         self._waiting.clear()
         while sum(size for _, size in self._running.values()) > _HELD:
             self._collect()
@@ -93,3 +99,7 @@ class Examiner:
 
     def _keep(self, digest: str, known: Facts | None) -> None:
         self._found[digest] = self.new[digest] = known
+
+
+def _of_path(path: str) -> Facts | None:
+    return facts.of_file(Path(path).read_bytes())

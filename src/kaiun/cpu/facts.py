@@ -60,8 +60,11 @@ def load(text: str) -> Facts:
     return replace(facts, checks=tuple(facts.checks))
 
 
-def of_file(data: bytes) -> Facts | None:
-    """Return the facts of a file's bytes; None for what no kernel or dynamic linker runs."""
+def of_file(data: bytes, *, exhaust: bool = False) -> Facts | None:
+    """Return the facts of a file's bytes; None for what no kernel or dynamic linker runs.
+
+    With `exhaust` every byte of code is decoded: the same facts, for tests and benches.
+    """
     from kaiun.cpu.elf import EM_AARCH64, EM_X86_64, BadElf, Elf
 
     try:
@@ -70,21 +73,25 @@ def of_file(data: bytes) -> Facts | None:
             return None
         if elf.machine != EM_X86_64:
             return Facts(ARM if elf.machine == EM_AARCH64 else OTHER)
-        return _of_elf(elf)
+        return _of_elf(elf, exhaust=exhaust)
     except BadElf as problem:
         return Facts(OTHER, problem=str(problem))
 
 
-def _of_elf(elf: Elf) -> Facts:
+def _of_elf(elf: Elf, *, exhaust: bool) -> Facts:
     from kaiun.cpu import evidence, features, functions, simd
+    from kaiun.cpu.verdict import contaminated, is_dispatcher
 
     known = functions.find(elf)
     if not len(known.begin):
         return Facts(X86, soname=elf.soname)
-    found = features.scan(elf, known)
+    found = (features.exhaust if exhaust else features.scan)(elf, known)
     told = evidence.gather(elf, found)
     share = simd.share(found)
-    groups = tuple(_groups(elf, found, checked=bool(told.checks)))
+    # Of a file that is a risk in any case, or known to choose, nobody asks what is guarded in it.
+    whole = contaminated(share.vex, share.sse)
+    asks = bool(told.checks) and not told.native and not whole and not is_dispatcher(elf.soname)
+    groups = tuple(_groups(elf, found, checked=asks))
     return Facts(
         X86, groups, share.vex, share.sse, told.checks, told.native, told.needed, elf.soname
     )

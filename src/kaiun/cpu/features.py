@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import iced_x86 as iced
 import numpy as np
 import numpy.typing as npt
 
@@ -48,18 +49,49 @@ def _scan(code: Code, masks: dict[int, int]) -> None:
     )
     decode, of_code = code.decoder.at, instructions.masks()
     base = code.section.address
-    function, begin, sure = -1, 0, 0
+    function, begin, anchor, sure = -1, 0, 0, 0
     for number, wanted, offset, inside in rows:
         if number != function:
             function, sure = number, masks.get(number, 0)
-            begin = max(0, int(code.functions.begin[number]) - base)
+            begin = anchor = max(0, int(code.functions.begin[number]) - base)
         if not wanted & ~sure:
             continue
-        start = code.covering(offset, begin)
-        features = of_code[decode(start).code]
-        if features & ~sure and (inside or _plausible(code, start, begin, number)):
+        start = code.covering(offset, anchor)
+        if start < 0:
+            continue
+        anchor = start
+        features = of_code[decode(anchor).code]
+        if features & ~sure and (inside or _plausible(code, anchor, begin, number)):
             sure |= features
             masks[number] = sure
+
+
+def exhaust(elf: Elf, functions: Functions) -> Found:
+    """Return what `scan` returns, by decoding every byte: for tests and benches."""
+    masks: dict[int, int] = {}
+    codes = tuple(Code(elf, section, functions) for section in elf.code)
+    for code in codes:
+        base, size = code.section.address, code.section.size
+        first, last = functions.at(np.array([base, base + size - 1])).tolist()
+        for number in range(first, last + 1):
+            begin = max(0, int(functions.begin[number]) - base)
+            limit = min(functions.limit(number) - base, size)
+            known = int(functions.end[number]) - base
+            if mask := _decoded(code, begin, limit, known):
+                masks[number] = mask
+    return Found(functions, codes, masks)
+
+
+def _decoded(code: Code, begin: int, limit: int, known: int) -> int:
+    of_code = instructions.masks()
+    at, mask = begin, 0
+    for each in iced.Decoder(64, code.data[begin:limit]):
+        if (features := of_code[each.code]) & ~mask and (
+            at < known or code.looks_like_code(at, begin, limit)
+        ):
+            mask |= features
+        at += each.len
+    return mask
 
 
 def _plausible(code: Code, offset: int, begin: int, number: int) -> bool:

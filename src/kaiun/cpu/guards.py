@@ -36,6 +36,10 @@ from kaiun.cpu.features import Found
 Numbers = npt.NDArray[np.int64]
 _GETTER = 192  # bytes: so small a function only tells what another has found out
 _JMP_SHORT = 0xEB
+# What stands before four bytes of distance: call, jmp, the second byte of a conditional jump, and
+# ModRM for an address relative to RIP.
+_LEADING = {0xE8, 0xE9, *range(0x80, 0x90), *(n << 3 | 5 for n in range(8))}
+_LEADS = bytes(byte in _LEADING for byte in range(256))
 _LONGEST = 4096  # bytes of a function that are read for what it stores
 
 
@@ -82,8 +86,10 @@ def unguarded(elf: Elf, found: Found) -> set[int]:
 
 def _graph(elf: Elf, found: Found) -> _Graph:
     """Return calls, jumps between functions, addresses taken, and tables of addresses."""
+    stubs = np.array(sorted(stub for stub, _ in _stubs(elf)), np.int64)
     high = max((int(s["address"] + s["memory"]) for s in elf.segments), default=0)
-    parts = [part(code) for code in found.codes for part in (_short, partial(_mentions, high=high))]
+    far = partial(_mentions, known=np.union1d(found.functions.begin, stubs), high=high)
+    parts = [part(code) for code in found.codes for part in (_short, far)]
     place = np.concatenate([part[0] for part in parts])
     function = np.concatenate([part[1] for part in parts])
     called = _exactly(found.functions.begin, place)
@@ -95,17 +101,24 @@ def _graph(elf: Elf, found: Found) -> _Graph:
     return _Graph(source[other], target[other], place, function)
 
 
-def _mentions(code: Code, high: int) -> tuple[Numbers, Numbers]:
-    """Return each place that code calls, jumps to, or addresses, and the function that does."""
+def _mentions(code: Code, known: Numbers, high: int) -> tuple[Numbers, Numbers]:
+    """Return each place that code calls, jumps to, or addresses, and the function that does.
+
+    Of places in code those that are `known`, of others those below `high`.
+    """
     view = np.frombuffer(code.data, np.uint8)
-    lead = view[: max(code.section.size - 6, 0)]
-    near = (lead == 0xE8) | (lead == 0xE9)
-    near[1:] |= (lead[:-1] == 0x0F) & ((lead[1:] & 0xF0) == 0x80)
-    near |= (lead & 0xC7) == 0x05  # ModRM: an address relative to RIP
-    at = np.flatnonzero(near)
+    leads = code.data[: max(code.section.size - 6, 0)].translate(_LEADS)
+    at = np.flatnonzero(np.frombuffer(leads, np.bool_))
+    lead = view[at]
+    jump = (lead & 0xF0) == 0x80
+    at = at[~jump | (view[np.maximum(at - 1, 0)] == 0x0F)]
     place = at + 5 + _distance(view, at + 1) + code.section.address
     real = (place >= 0) & (place < high)
-    return place[real], code.functions.at(at[real] + code.section.address)
+    at, place = at[real], place[real]
+    inside = (place >= known[0]) & (place <= known[-1])
+    exact = ~inside
+    exact[inside] = _exactly(known, place[inside]) >= 0
+    return place[exact], code.functions.at(at[exact] + code.section.address)
 
 
 def _short(code: Code) -> tuple[Numbers, Numbers]:
@@ -192,10 +205,12 @@ def _around(found: Found, graph: _Graph, asked: set[int]) -> set[int]:
 def _foreign(elf: Elf) -> list[int]:
     """Return the addresses of what leads to other files' checks: words, and stubs of the PLT."""
     symbols = elf.dynamic_symbols
-    if symbols is None:
+    if symbols is None or not len(symbols.table):
         return []
     table = elf.relocations
-    named = table[np.isin(table["type"], (R_GLOB_DAT, R_JUMP_SLOT, R_64))]
+    index = np.minimum(table["symbol"], len(symbols.table) - 1)
+    foreign = symbols.table["section"][index] == 0
+    named = table[foreign & np.isin(table["type"], (R_GLOB_DAT, R_JUMP_SLOT, R_64))]
     words = {int(r["offset"]) for r in named if ASKS.search(symbols.name(int(r["symbol"])))}
     return [*words, *(stub for stub, word in _stubs(elf) if word in words)]
 

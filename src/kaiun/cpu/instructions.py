@@ -2,8 +2,9 @@
 
 iced knows the CPUID feature of every instruction. GCC writes `rep bsf` in baseline code, which is
 TZCNT by its bytes and means the same on every CPU for the operands that GCC gives it, so TZCNT
-counts as no feature; `rep bsr` (LZCNT) differs in its result and does count. So are left out:
-instructions that older CPUs take for a NOP or that only a kernel may use.
+counts as no feature; `rep bsr` (LZCNT) differs in its result and does count. Neither do FISTTP
+(SSE3, in code for the x87; all of EC2 has it), instructions that older CPUs take for a NOP, and
+those that only a kernel may use.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _RENAMED = {
         "avx_vnni_int8",
     ),
 }
-_TZCNT = frozenset({iced.Mnemonic.TZCNT})
+_UNTOLD = frozenset({iced.Mnemonic.TZCNT, iced.Mnemonic.FISTTP})
 _PRIVILEGED_OR_ODD = frozenset(
     getattr(iced.Mnemonic, name)
     for name in (
@@ -69,21 +70,20 @@ class Decoder:
     """Decodes single instructions of one run of code; addresses are offsets into it."""
 
     def __init__(self, code: bytes) -> None:
-        self.code = code
-        self._decoder = iced.Decoder(64, code)
-        self._found = iced.Instruction()
+        self.raw = iced.Decoder(64, code)
+        self.found = iced.Instruction()
 
     def at(self, offset: int) -> iced.Instruction:
         """Return the instruction at an offset. The object is used again by the next call."""
-        self._decoder.position = offset
-        self._decoder.ip = offset
-        self._decoder.decode_out(self._found)
-        return self._found
+        self.raw.position = offset
+        self.raw.ip = offset
+        self.raw.decode_out(self.found)
+        return self.found
 
 
 @cache
 def _mask_of(code: int) -> int:
-    if code == iced.Code.INVALID or _info(code).mnemonic in _TZCNT:
+    if code == iced.Code.INVALID or _info(code).mnemonic in _UNTOLD:
         return 0
     return reduce(or_, (_bits()[n] for n in _needs(code)), 0)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from kaiun.cpu import families
 from kaiun.cpu.facts import SCANNER
-from kaiun.cpu.levels import FEATURES, Baseline, level_of, named
+from kaiun.cpu.levels import FEATURES, LEVELS, Baseline, level_of, named
 from kaiun.cpu.verdict import Kind, judge
 
 if TYPE_CHECKING:
@@ -99,12 +99,26 @@ def build(
         counts[item.kind] += 1
         if item.kind is not Kind.CLEAN:
             items.append(item)
-        needed = judge(file.facts, file.path, LOWEST)
-        if needed.kind is Kind.RISK and not _reason(file, allowed or {}):
-            floor |= needed.features
+        if not _reason(file, allowed or {}):
+            floor |= needs(file)
     order = list(Kind)
     items.sort(key=lambda item: (-order.index(item.kind), item.package, item.path))
     return Report(subject, baseline.name, tuple(items), counts, frozenset(floor))
+
+
+def needs(file: File) -> frozenset[str]:
+    """Return the features without which a file is a RISK.
+
+    A library that is compiled for AVX2 throughout may hold AVX-512 behind a check: what counts is
+    the lowest level on which it is no risk any more.
+    """
+    verdict = judge(file.facts, file.path, LOWEST)
+    if verdict.kind is not Kind.RISK:
+        return frozenset()
+    levels = (named(name) for name in LEVELS)
+    enough = (b for b in levels if judge(file.facts, file.path, b).kind is not Kind.RISK)
+    level = next(enough, None)
+    return verdict.features & level.features if level else verdict.features
 
 
 def parse_label(text: str) -> tuple[str, frozenset[str]] | None:

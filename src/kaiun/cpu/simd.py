@@ -7,6 +7,7 @@ a few functions for AVX among many for SSE2.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,26 +55,29 @@ def _count_sse(code: Code, vex: set[int], enough: int) -> int:
             continue
         begin = max(0, int(code.functions.begin[number]) - base)
         start = code.covering(offset, begin)
-        if instructions.is_vector(code.decoder.at(start).code):
+        if start >= 0 and instructions.is_vector(code.decoder.at(start).code):
             done, count = number, count + 1
             if count >= enough:
                 break
     return count
 
 
-def _places(code: Code) -> list[tuple[int, int]]:
-    """Return where 0F and an opcode of SSE stand, at most two places a function, by function."""
-    view = np.frombuffer(code.data, np.uint8)[: code.section.size + 1]
-    offset = np.flatnonzero((view[:-1] == 0x0F) & _OPCODES[view[1:]])
-    addresses = offset + code.section.address
-    number = code.functions.at(addresses)
-    inside = code.functions.known(addresses)
-    offset, number = offset[inside], number[inside]
-    again = np.zeros(len(number), bool)
-    again[2:] = number[2:] == number[:-2]
-    return list(zip(offset[~again].tolist(), number[~again].tolist(), strict=True))
+def _places(code: Code) -> Iterator[tuple[int, int]]:
+    """Yield where 0F and an opcode of SSE stand, at most two places a function, by function."""
+    view = np.frombuffer(code.data, np.uint8)
+    for start in range(0, code.section.size, _CHUNK):
+        part = view[start : min(start + _CHUNK, code.section.size) + 1]
+        offset = np.flatnonzero((part[:-1] == 0x0F) & _OPCODES[part[1:]]) + start
+        addresses = offset + code.section.address
+        number = code.functions.at(addresses)
+        inside = code.functions.known(addresses)
+        offset, number = offset[inside], number[inside]
+        again = np.zeros(len(number), bool)
+        again[2:] = number[2:] == number[:-2]
+        yield from zip(offset[~again].tolist(), number[~again].tolist(), strict=True)
 
 
+_CHUNK = 1 << 20  # bytes looked at before it is asked whether more are needed
 _OPCODES = np.zeros(256, bool)
 _OPCODES[[*range(0x10, 0x18), *range(0x28, 0x30), *range(0x51, 0x80), 0xC2, 0xC6]] = True
 _OPCODES[[*range(0xD1, 0xFF)]] = True

@@ -70,11 +70,11 @@ class Collector:
     layer: Layer = field(default_factory=Layer)
     _lists: dict[str, str] = field(default_factory=dict)
 
-    def file(self, path: str, size: int, read: Callable[[int], bytes]) -> None:
+    def file(self, path: str, size: int, read: Callable[[int], bytes], on_disk: str = "") -> None:
         """Take a file; `read(-1)` gives the rest of its bytes, `read(4)` the first ones."""
         head = read(4) if size >= _SMALLEST else b""
         if head == _MAGIC:
-            self.layer.files[path] = self.examiner.add(head + read(-1))
+            self.layer.files[path] = self.examiner.add(head + read(-1), on_disk)
             return
         self.layer.others.add(path)
         if packages.is_list(path):
@@ -97,7 +97,7 @@ def from_folder(root: Path, examiner: Examiner, *, overlay: bool = False) -> Lay
         facts = entry.stat(follow_symlinks=False)
         if stat.S_ISREG(facts.st_mode):
             with Path(entry.path).open("rb", buffering=0) as file:
-                collector.file(path, facts.st_size, file.read)
+                collector.file(path, facts.st_size, file.read, entry.path)
         elif stat.S_ISDIR(facts.st_mode):
             if overlay and _is_opaque(entry.path):
                 collector.layer.opaque.add(path)

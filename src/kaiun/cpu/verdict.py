@@ -29,10 +29,12 @@ FEWEST = 6  # functions with vectors, below which a share says nothing
 # Libraries that choose at run time in ways that the walk over the call graph does not follow:
 # tables in registers, function pointers in objects, generated code.
 _DISPATCHERS = re.compile(
-    r"(ld-linux|lib(c|m|mvec|stdc\+\+|xxhash|yuv|itm|crypto|ssl|gcrypt|gmp|nettle|hogweed|openblas\w*|blis|mkl\w*|fftw3\w*"
-    r"|zstd|isal|dav1d|x264|x265|vpx|aom|SvtAv1\w*|avcodec|avutil|avfilter|swscale|swresample"
-    r"|postproc|jpeg|turbojpeg|webp|sharpyuv|opencv_\w+|pixman-1|Qt\dGui|SDL2?|sodium|ffi|gnutls"
-    r"|rav1e|volk|jxl\w*|hwy|heif|pcre2?-\d+|tsan|asan|hwasan|pmem\w*|arrow|simdjson|node))\b"
+    r"ld-linux|lib(c|m|mvec|stdc\+\+|crypto|ssl|gcrypt|gmp|nettle|hogweed|(scipy_)?openblas\w*"
+    r"|blis|mkl\w*|fftw3\w*|zstd|isal|dav1d|x264|x265|vpx|aom|avif|SvtAv1\w*|avcodec|avutil"
+    r"|avfilter|swscale|swresample|postproc|jpeg|turbojpeg|webp|sharpyuv|yuv|opencv_\w+|pixman-1"
+    r"|Qt\dGui|SDL2?|sodium|ffi|gnutls|rav1e|volk|jxl\w*|hwy|heif|pcre2?-\d+|tsan|asan|hwasan"
+    r"|pmem\w*|arrow\w*|parquet|simdjson|node|xxhash|itm)\b"
+    r"|(_multiarray_umath|_simd|cv2|cygrpc)\."  # modules of Python, which have no soname
 )
 # Files that are chosen by their place (glibc-hwcaps) or named after what they are compiled for.
 _VARIANT = re.compile(
@@ -78,7 +80,7 @@ def judge(facts: Facts, path: str, baseline: Baseline) -> Verdict:
         return _verdict(Kind.VARIANT, "named after the CPUs that it is for", above, lacking)
     if why := _risk(facts, baseline, noted=bool(noted)):
         return _verdict(Kind.RISK, why, above, lacking | noted)
-    return _checked(facts, above, baseline)
+    return _checked(facts, path, above, baseline)
 
 
 def _risk(facts: Facts, baseline: Baseline, *, noted: bool) -> str:
@@ -87,27 +89,31 @@ def _risk(facts: Facts, baseline: Baseline, *, noted: bool) -> str:
         return f"its linker noted that it needs {facts.needed}"
     if facts.native:
         return f"compiled with -march=native (on {facts.native})"
-    if contaminated(facts) and "avx" not in baseline.features:
+    if contaminated(facts.vex, facts.sse) and "avx" not in baseline.features:
         share = f"{facts.vex} of {facts.vex + facts.sse} functions with vectors are AVX's"
         return f"compiled as a whole for AVX: {share}"
     return "" if facts.checks else "it never asks the CPU what it can do"
 
 
-def contaminated(facts: Facts) -> bool:
+def contaminated(vex: int, sse: int) -> bool:
     """Whether the VEX share is that of a file compiled for AVX throughout."""
-    total = facts.vex + facts.sse
-    return total >= FEWEST and facts.vex >= CONTAMINATED * total
+    return vex + sse >= FEWEST and vex >= CONTAMINATED * (vex + sse)
 
 
-def _checked(facts: Facts, above: list[Group], baseline: Baseline) -> Verdict:
+def is_dispatcher(soname: str) -> bool:
+    """Whether a library is known to choose at run time, by its name."""
+    return _DISPATCHERS.match(soname) is not None
+
+
+def _checked(facts: Facts, path: str, above: list[Group], baseline: Baseline) -> Verdict:
     """Judge a file that asks the CPU: does it do so before each function above the baseline?"""
     open_ = [group for group in above if not group.guarded]
     how = "; ".join(facts.checks)
     if not open_:
         return _verdict(Kind.GUARDED, how, above, _lacking(above, baseline))
-    known = _DISPATCHERS.match(facts.soname)
-    if known and not contaminated(facts):
-        why = f"{known[1]} chooses at run time; {how}"
+    known = _DISPATCHERS.match(facts.soname or path.rpartition("/")[2])
+    if known and not contaminated(facts.vex, facts.sse):
+        why = f"{known[0].rstrip('.')} is known to choose at run time; {how}"
         return _verdict(Kind.GUARDED, why, above, _lacking(above, baseline))
     why = f"asks the CPU ({how}), but not seen to before each of these"
     return _verdict(Kind.REVIEW, why, open_, _lacking(open_, baseline))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import iced_x86 as iced
 import pytest
 from support import compiled as sources
 from support.compiled import compiled
 
-from kaiun.cpu import features, functions, instructions
+from kaiun.cpu import features, functions
 from kaiun.cpu.elf import Elf
 
 SYSTEM = [
@@ -23,35 +22,14 @@ SYSTEM = [
 ]
 
 
-def decoded(found: features.Found) -> dict[int, int]:
-    """Return what each function needs, from every instruction in it."""
-    masks: dict[int, int] = {}
-    known = found.functions
-    for code in found.codes:
-        base = code.section.address
-        for number, begin in enumerate(known.begin.tolist()):
-            if not base <= begin < code.section.end:
-                continue
-            start, stop = begin - base, min(known.limit(number) - base, code.section.size)
-            at, mask = start, 0
-            for each in iced.Decoder(64, code.data[start:stop]):
-                told = at + base < known.end[number] or code.looks_like_code(at, start, stop)
-                mask |= instructions.masks()[each.code] if told else 0
-                at += each.len
-            if mask:
-                masks[number] = mask
-    return masks
-
-
 def differences(path: Path) -> dict[str, tuple[int, int]]:
     elf = Elf(path.read_bytes())
-    found = features.scan(elf, functions.find(elf))
-    full = decoded(found)
-    name = found.functions.name
+    known = functions.find(elf)
+    quick, full = features.scan(elf, known).masks, features.exhaust(elf, known).masks
     return {
-        name(n): (full.get(n, 0), found.masks.get(n, 0))
-        for n in full.keys() | found.masks.keys()
-        if full.get(n, 0) != found.masks.get(n, 0)
+        known.name(n): (full.get(n, 0), quick.get(n, 0))
+        for n in full.keys() | quick.keys()
+        if full.get(n, 0) != quick.get(n, 0)
     }
 
 
