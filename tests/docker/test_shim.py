@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 from support.images import Bench, docker
 
+from kaiun.cpu import levels, report, store
+from kaiun.image import contents
 from kaiun.image.adaptation import Adapting, adapted
 from kaiun.image.build import Recipe, build
 from kaiun.image.client import find as find_client
@@ -127,6 +129,15 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
         docker("image", "rm", "--force", *set(images))
 
 
+def risks(image: str, home: Path) -> set[str]:
+    """Return what the scanner says would crash on x86-64-v2: packages, else paths."""
+    with store.opened(home) as known:
+        found = contents.of_engine(find_client(), image, known)
+    assert found
+    judged = report.build(image, found, levels.parse("x86-64-v2"))
+    return {item.package or item.path for item in judged.risks}
+
+
 def on_old_machine(image: str, *command: str) -> int:
     """Run a command of the image on a CPU of 2010; return its exit code.
 
@@ -146,7 +157,7 @@ def files(image: str) -> set[str]:
     return set(docker(*run, image, "-c", find).splitlines())
 
 
-def test_native_runs_on_older_machines_and_leaves_no_trace(lab: Lab) -> None:
+def test_native_runs_on_older_machines_and_leaves_no_trace(lab: Lab, tmp_path: Path) -> None:
     plain = lab.build("")
     lab.events.clear()
     built = lab.build("x86-64-v2")
@@ -162,6 +173,9 @@ def test_native_runs_on_older_machines_and_leaves_no_trace(lab: Lab) -> None:
         for who, compiler in (("fast-1.2.0", "x86_64-linux-gnu-gcc"), ("/tmp", "cc"))
     }
     assert files(built) == files(plain)
+    # The programs hold all of glibc, which chooses at run time: they are for review.
+    assert risks(plain, tmp_path / "home") == {"gem fast 1.2.0"}
+    assert risks(built, tmp_path / "home") == set()
 
 
 def test_level_of_kaiun_yml_reaches_every_step(bench: Bench) -> None:

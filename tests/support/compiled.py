@@ -53,11 +53,14 @@ int two(void) { return 2; }
 """
 
 
-def compiled(folder: Path, source: str, *flags: str, name: str = "libsmall.so") -> Path:
-    """Return a shared library made of C."""
+def compiled(
+    folder: Path, source: str, *flags: str, name: str = "libsmall.so", shared: bool = True
+) -> Path:
+    """Return a shared library, or a program, made of C."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    command = ["gcc", "-x", "c", "-O2", "-ftree-vectorize", "-shared", "-fPIC", *flags]
+    kind = ["-shared", "-fPIC"] if shared else []
+    command = ["gcc", "-x", "c", "-O2", "-ftree-vectorize", *kind, *flags]
     subprocess.run(
         [*command, "-o", str(path), "-"], input=source, text=True, check=True, capture_output=True
     )

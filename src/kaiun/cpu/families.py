@@ -128,6 +128,7 @@ FAMILIES = (  # from old to new, as far as what they lack goes
     ),
 )
 UNKNOWN = Family("", "unknown", X86, _V2, "C", "taken as x86-64-v2")
+_SHOWN = 10  # features of a row of the table
 _TYPE = re.compile(r"([a-z][a-z0-9-]*)(?:\.[a-z0-9-]+)?")
 
 
@@ -151,3 +152,23 @@ def first_crash(features: frozenset[str], architecture: str = X86) -> str:
     """Return the first family, from old to new, that lacks one of `features`; "" when none."""
     rows = (row for row in FAMILIES if row.architecture == architecture)
     return next((row.names.split()[0] for row in rows if not features <= row.features), "")
+
+
+def table() -> str:
+    """Return the families as a table of docs/reference/cpu.md."""
+    lines = ["| families | processor | level | beyond it | grade |", "|---|---|---|---|---|"]
+    for row in FAMILIES:
+        level = [name for name, has in LEVELS.items() if has <= row.features][-1]
+        known = LEVELS[level] if row.architecture == X86 else frozenset[str]()
+        beyond = sorted(row.features - known)
+        shown = " ".join(beyond[:_SHOWN]) + (" …" if len(beyond) > _SHOWN else "")
+        processor = f"{row.processor}; {row.note}" if row.note else row.processor
+        level = level if row.architecture == X86 else row.architecture
+        lines.append(f"| {row.names} | {processor} | {level} | {shown} | {row.grade} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(table() + "\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from kaiun.cpu import families, levels
@@ -74,3 +76,8 @@ def test_machine_tells_what_all_of_its_cores_have() -> None:
 
 def test_mask_and_features_are_one_another() -> None:
     assert levels.to_features(levels.to_mask({"avx2", "sse3"})) == ("sse3", "avx2")
+
+
+def test_page_has_the_families_as_they_are() -> None:
+    page = Path(__file__).parents[3] / "docs" / "reference" / "cpu.md"
+    assert families.table() in page.read_text()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from support.compiled import compiled
 
 from kaiun.cpu import facts, levels
 from kaiun.cpu.verdict import Kind, Verdict, judge
+
+QEMU = "qemu-x86_64-static"
 
 
 def verdict(path: Path, baseline: str = "x86-64-v2", *, at: str = "") -> Verdict:
@@ -141,3 +145,14 @@ def test_facts_survive_the_store(tmp_path: Path) -> None:
     found = facts.of_file(compiled(tmp_path, sources.HALF_GUARDED).read_bytes())
     assert found is not None
     assert facts.load(found.dump()) == found
+
+
+@pytest.mark.skipif(shutil.which(QEMU) is None, reason="no qemu-user-static here")
+@pytest.mark.parametrize(("march", "kind"), [("haswell", Kind.RISK), ("x86-64-v2", Kind.CLEAN)])
+def test_verdict_is_what_an_older_machine_does(tmp_path: Path, march: str, kind: Kind) -> None:
+    main = sources.VECTORS + "int main(void) { float a[64], b[64] = {1}; add2(a, b); return 0; }"
+    program = compiled(tmp_path, main, f"-march={march}", name="program", shared=False)
+    run = [QEMU, "-cpu", "Westmere", "-L", "/", str(program)]
+    code = subprocess.run(run, check=False, capture_output=True, timeout=60).returncode
+    assert code == (-signal.SIGILL if kind is Kind.RISK else 0)
+    assert verdict(program).kind is kind

@@ -1,6 +1,6 @@
 """How well the scanner tells files apart: natural ones, and the same kind compiled for AVX2.
 
-python -m bench.corpus FOLDER…    prints the table of docs/reference/cpu.md; no limit is measured
+python -m bench._corpus FOLDER…    prints the table of docs/reference/cpu.md; no limit is measured
 
 Natural are the ELF files of the folders given (Debian's libraries, unpacked wheels). Contaminated
 are extensions of Python from PyPI's sources, built with CFLAGS for Haswell and for x86-64-v3 as a
@@ -15,7 +15,7 @@ import sys
 import tempfile
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -31,8 +31,9 @@ MARCHES = ("haswell", "x86-64-v3")
 BASELINES = ("x86-64-v2", "x86-64-v3")
 
 
-def built(march: str, work: Path) -> Iterator[Path]:
-    """Yield folders with extensions that were compiled as a whole for `march`."""
+def built(march: str, work: Path) -> list[Path]:
+    """Return folders with extensions that were compiled as a whole for `march`."""
+    folders = []
     environment = os.environ | {"CFLAGS": f"-O3 -march={march}", "CXXFLAGS": f"-O3 -march={march}"}
     for name in SOURCES:
         wheels = work / march / name
@@ -49,7 +50,8 @@ def built(march: str, work: Path) -> Iterator[Path]:
         for wheel in wheels.glob("*.whl"):
             with zipfile.ZipFile(wheel) as archive:
                 archive.extractall(wheels / "files")
-        yield wheels / "files"
+        folders.append(wheels / "files")
+    return folders
 
 
 def files(folders: Iterable[Path], home: Path) -> list[File]:
@@ -74,7 +76,7 @@ def main(folders: list[Path]) -> None:
     with tempfile.TemporaryDirectory(prefix="kaiun-corpus-") as name:
         work = Path(name)
         with ThreadPoolExecutor(len(MARCHES)) as pool:
-            making = {m: pool.submit(lambda m=m: list(built(m, work))) for m in MARCHES}
+            making = {march: pool.submit(built, march, work) for march in MARCHES}
             for folder in folders:
                 natural = files([folder], work / "home")
                 for baseline in BASELINES:
