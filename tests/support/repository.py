@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+_DATE = "2026-01-02T03:04:05+09:00"
 _SETTINGS = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_SYSTEM": os.devnull,
@@ -14,8 +15,8 @@ _SETTINGS = {
     "GIT_AUTHOR_EMAIL": "ann@example.com",
     "GIT_COMMITTER_NAME": "Ann Author",
     "GIT_COMMITTER_EMAIL": "ann@example.com",
-    "GIT_AUTHOR_DATE": "2026-01-02T03:04:05+09:00",
-    "GIT_COMMITTER_DATE": "2026-01-02T03:04:05+09:00",
+    "GIT_AUTHOR_DATE": _DATE,
+    "GIT_COMMITTER_DATE": _DATE,
 }
 
 
@@ -27,11 +28,11 @@ class Repository:
         path.mkdir(parents=True, exist_ok=True)
         self.git("init", "--quiet", "--initial-branch=main")
 
-    def git(self, *arguments: str, cwd: Path | None = None) -> str:
+    def git(self, *arguments: str, cwd: Path | None = None, **variables: str) -> str:
         done = subprocess.run(
             ["git", *arguments],
             cwd=cwd or self.path,
-            env=os.environ | _SETTINGS,
+            env=os.environ | _SETTINGS | variables,
             capture_output=True,
             text=True,
             check=True,
@@ -49,10 +50,14 @@ class Repository:
                 path.chmod(0o755)
 
     def commit(
-        self, files: Mapping[str, str | bytes] | None = None, message: str = "change"
+        self,
+        files: Mapping[str, str | bytes] | None = None,
+        message: str = "change",
+        *,
+        at: str = _DATE,
     ) -> str:
-        """Write files, commit everything, return the SHA."""
+        """Write files, commit everything, return the SHA. `at` is the time, always the same."""
         self.write(files or {})
         self.git("add", "--all")
-        self.git("commit", "--quiet", "--allow-empty", "-m", message)
+        self.git("commit", "--quiet", "--allow-empty", "-m", message, GIT_COMMITTER_DATE=at)
         return self.git("rev-parse", "HEAD")

@@ -139,7 +139,7 @@ def script(folders: Sequence[str], inputs: Sequence[str], *, seeded: bool) -> st
     if seeded:
         lines.append("if command -v find cp touch >/dev/null; then")
         lines += [
-            f"cp -a {SEED}/{number}/. {shlex.quote(folder)}/"
+            f"cp -RPp {SEED}/{number}/. {shlex.quote(folder)}/"
             for number, folder in enumerate(folders)
         ]
         lines += [

@@ -70,8 +70,8 @@ def test_dummies_stand_back_for_what_is_set() -> None:
 
 def test_cache_is_copied_and_inputs_are_new_before_the_command() -> None:
     found = script(["/app/tmp/a b", "/c"], ["app/**/*.js", "Gemfile"], seeded=True).splitlines()
-    assert "cp -a /kaiun-cache/0/. '/app/tmp/a b'/" in found
-    assert "cp -a /kaiun-cache/1/. /c/" in found
+    assert "cp -RPp /kaiun-cache/0/. '/app/tmp/a b'/" in found
+    assert "cp -RPp /kaiun-cache/1/. /c/" in found
     assert sum("touch" in line and "find app -xdev" in line for line in found) == 1
     assert sum("touch" in line and "find Gemfile -xdev" in line for line in found) == 1
     assert found[-1] == 'exec "$@"'
