@@ -70,7 +70,7 @@ def explained(configs: Mapping[str, Config], environment: str, process: str) -> 
         raise UsageError(
             f"no process or task {process!r}", hint=f"there are: {', '.join(workloads)}"
         )
-    part = startfile.settings(config)
+    part = startfile.settings(config, _assets(config))
     return [*_steps(part, process), *_variables(config, process), *_command(config, process)]
 
 
@@ -88,6 +88,18 @@ def shared(configs: Mapping[str, Config]) -> Iterator[str]:
                 f"{what} is shared by {', '.join(names)}: what the app chooses by {SHARED} "
                 "cannot tell them apart"
             )
+
+
+def _assets(config: Config) -> Json | None:
+    """Return the assets step as far as kaiun.yml tells: what is put in place, a build knows."""
+    if config.assets is None:
+        return None
+    host = f", ASSET_HOST={config.assets.host}" if config.assets.host else ""
+    where = "of the image" if config.assets.in_image else "in the bucket"
+    return {
+        "name": f"the manifest of {', '.join(config.assets.output)} {where}{host}",
+        "timeout": 0,
+    }
 
 
 def _steps(part: Json, process: str) -> Iterator[str]:
