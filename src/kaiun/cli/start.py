@@ -95,11 +95,9 @@ def _assets(config: Config) -> Json | None:
     if config.assets is None:
         return None
     host = f", ASSET_HOST={config.assets.host}" if config.assets.host else ""
-    where = "of the image" if config.assets.in_image else "in the bucket"
-    return {
-        "name": f"the manifest of {', '.join(config.assets.output)} {where}{host}",
-        "timeout": 0,
-    }
+    where = "image" if config.assets.in_image else "bucket"
+    name = f"{', '.join(config.assets.output)}, files from the {where}{host}"
+    return {"name": name, "timeout": 0}
 
 
 def _steps(part: Json, process: str) -> Iterator[str]:
