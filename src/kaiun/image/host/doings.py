@@ -13,7 +13,6 @@ import urllib3
 from kaiun.errors import ImageError
 from kaiun.image import client as clients
 from kaiun.image.ensure import Workshop, ensure_supplied, find_supplied
-from kaiun.image.garbage import Host
 from kaiun.image.host import pushes
 from kaiun.image.host.condition import look
 from kaiun.image.host.delivery import Delivered
@@ -26,6 +25,7 @@ from kaiun.image.source import Source
 
 if TYPE_CHECKING:
     from kaiun.image.ensure import Built
+    from kaiun.image.garbage import Host
     from kaiun.image.host.job import Job
 
 _PART_BYTES = 1 << 18
@@ -114,6 +114,8 @@ def clear(job: Job, request: Json) -> None:
 
 
 def _left(job: Job, request: Json) -> Host:
+    from kaiun.image.garbage import Host
+
     client = clients.find()
     clients.require_engine(client)
     return Host(client, job.home, request["app"], job.stop)
