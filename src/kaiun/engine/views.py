@@ -176,15 +176,15 @@ def _revision(
         wanted = shifting.wanted(state, deployment.id)
     else:
         wanted = state.desired_count if deployment is state.primary else 0
-    rolls = service["deploymentConfiguration"]["strategy"] == "ROLLING"
-    weights = by_revision(service, shifting.shares(state))
-    return {
+    face = {
         "arn": arn,
         "requestedTaskCount": wanted,
         "runningTaskCount": running[deployment.id],
         "pendingTaskCount": pending[deployment.id],
-        **({} if rolls else weight_members(weights, arn)),
     }
+    if service["deploymentConfiguration"]["strategy"] != "ROLLING":
+        face |= weight_members(by_revision(service, shifting.shares(state)), arn)
+    return face
 
 
 def _show_alarms(doc: Doc) -> None:
