@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from support.engine import Engine, container, describe, messages, null, register, until
+from support.engine import DEADLINE_S, Engine, container, describe, messages, null, register, until
 from support.shifting import Road, build_road, deployment_of, wait_for, wait_paused, weights
 
 _ports = itertools.count(24_000)
@@ -334,7 +335,34 @@ def test_a_function_answers_where_hooks_json_says(
     assert said[0]["productionTrafficWeights"] == {target: 0.0, source: 100.0}
 
 
-@pytest.mark.parametrize("known", [None, {"check": {"hookStatus": "FAILED"}}, {"check": "nowhere"}])
+def test_the_engine_ends_though_a_function_does_not_answer(own_engine: Engine, family: str) -> None:
+    ecs, elbv2 = own_engine.client("ecs"), own_engine.client("elbv2")
+    ecs.create_cluster(clusterName="c")
+    road = build_road(elbv2, "silent", (next(_ports), next(_ports)))
+    create(ecs, "c", family, road)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        (own_engine.home / "hooks.json").write_text(json.dumps({"check": address}))
+        hook = function("check", "PRE_SCALE_UP")
+        ecs.update_service(
+            cluster="c", service="web", deploymentConfiguration=strategy("BLUE_GREEN", hook)
+        )
+        deploy(ecs, "c", family)
+        silent.settimeout(DEADLINE_S)
+        asked, _ = silent.accept()
+        own_engine.shut_down()
+        asked.close()
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        None,
+        {"check": {"hookStatus": "FAILED"}},
+        {"check": "nowhere"},
+        {"check": "http://127.0.0.1:1/"},
+    ],
+)
 def test_a_function_that_fails_or_that_nothing_stands_for_rolls_back(
     own_engine: Engine, family: str, known: dict[str, Any] | None
 ) -> None:

@@ -7,11 +7,8 @@ or of any server), or the answer itself. A function that it does not name has fa
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +33,7 @@ class Functions:
             place = self._place(arn)
             if isinstance(place, dict):
                 return read_answer(place)
-            return read_answer(await asyncio.to_thread(_post, place, payload))
+            return read_answer(await _post(place, payload))
         except (OSError, ValueError) as problem:
             log.warning("lifecycle hook %s: %s", arn, problem)
             return HookAnswer(HookStatus.FAILED, reason=str(problem))
@@ -53,13 +50,19 @@ class Functions:
         raise ValueError(f"{self._file} does not say what answers for it: an address or an answer")
 
 
-def _post(address: str, payload: dict[str, Any]) -> Any:
-    body = json.dumps(payload).encode()
-    request = urllib.request.Request(  # noqa: S310  (the user's own file names it)
-        address, body, {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
-        return json.load(answer)
+async def _post(address: str, payload: dict[str, Any]) -> Any:
+    """Ask over HTTP. (Not in a thread: one that waits would keep the engine from ending.)"""
+    import aiohttp
+
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout, raise_for_status=True) as session,
+            session.post(address, json=payload) as answer,
+        ):
+            return json.loads(await answer.read())
+    except aiohttp.ClientError as problem:
+        raise OSError(str(problem)) from problem
 
 
 def read_answer(returned: Any) -> HookAnswer:
