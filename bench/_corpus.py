@@ -23,10 +23,7 @@ from kaiun.cpu import levels, scan, store
 from kaiun.cpu.report import File
 from kaiun.cpu.verdict import Kind, Verdict, judge
 
-SOURCES = (
-    *("msgpack", "ujson", "regex", "mmh3", "markupsafe", "xxhash", "greenlet", "simplejson"),
-    *("python-rapidjson", "bitarray", "pyyaml", "coverage"),
-)
+SOURCES = ("msgpack", "mmh3", "simplejson", "xxhash", "bitarray", "ujson")
 MARCHES = ("haswell", "x86-64-v3")
 BASELINES = ("x86-64-v2", "x86-64-v3")
 

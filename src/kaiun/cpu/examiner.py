@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 from types import TracebackType
@@ -79,7 +81,7 @@ class Examiner:
             return
         if self._pool is None:
             # Not forked: builds run in threads, whose locks a fork would copy as they are.
-            self._pool = ProcessPoolExecutor(self._processes, get_context("spawn"))
+            self._pool = ProcessPoolExecutor(self._processes, get_context("spawn"), _deaf)
         for digest, (data, path) in self._waiting.items():
             submit = self._pool.submit
             future = submit(_of_path, path) if path else submit(facts.of_file, data)
@@ -94,7 +96,7 @@ class Examiner:
             digest, _ = self._running.pop(future)
             try:
                 self._keep(digest, future.result())
-            except OSError as problem:
+            except (OSError, BrokenProcessPool) as problem:
                 raise KaiunError(f"the scan of a file ended: {problem}") from problem
 
     def _keep(self, digest: str, known: Facts | None) -> None:
@@ -103,3 +105,8 @@ class Examiner:
 
 def _of_path(path: str) -> Facts | None:
     return facts.of_file(Path(path).read_bytes())
+
+
+def _deaf() -> None:
+    """Leave Ctrl-C to the process that began the scan: it ends this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
