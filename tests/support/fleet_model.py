@@ -8,17 +8,16 @@ errors too; `settle` waits until the engine has made everything true and compare
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from botocore.exceptions import ClientError
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from support.engine import Engine, container, null, until
+from support.fleet_truth import External, Seen, Service, differences, wait_true
 
 _numbers = itertools.count(1)
 BEHAVIOURS: dict[str, dict[str, object]] = {
@@ -34,24 +33,6 @@ SERVING = ("steady", "slow", "checked")
 SERVICES = st.sampled_from([f"s{number}" for number in range(4)])
 PICK = st.integers(0, 1000)
 BREAKER = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
-
-
-@dataclass
-class Service:
-    """What was asked of a service. `definition` is the ARN that it is to end up with."""
-
-    definition: str
-    desired: int
-    daemon: bool = False
-    tags: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass
-class External:
-    """A service of task sets: their scales in percent."""
-
-    desired: int
-    scales: dict[str, int] = field(default_factory=dict)
 
 
 @contextmanager
@@ -74,7 +55,7 @@ class Fleet(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.cluster = f"model-{next(_numbers)}"
-        self.ecs = self.engine.client("ecs")
+        self._connect()
         self.definitions: dict[str, str] = {}  # ARN → behaviour, those that are ACTIVE
         self.retired: list[str] = []
         self.services: dict[str, Service] = {}
@@ -132,7 +113,7 @@ class Fleet(RuleBasedStateMachine):
 
     def _gone(self, name: str) -> None:
         """Wait until a service that was deleted lets its name be used again."""
-        until(lambda: all(s["status"] == "INACTIVE" for s in self._shown([name])))
+        until(lambda: all(s["status"] == "INACTIVE" for s in self.seen.services([name])))
 
     @rule(name=SERVICES, desired=st.integers(0, 6))
     def scale(self, name: str, desired: int) -> None:
@@ -221,7 +202,7 @@ class Fleet(RuleBasedStateMachine):
     @rule(pick=PICK, value=st.text(st.characters(codec="ascii", categories=["L", "N"]), max_size=8))
     def tag(self, pick: int, value: str) -> None:
         name = self._service(pick)
-        (shown,) = self._shown([name])
+        (shown,) = self.seen.services([name])
         arn = shown["serviceArn"]
         own = self.services[name].tags
         own[f"k{pick % 3}"] = value
@@ -309,7 +290,11 @@ class Fleet(RuleBasedStateMachine):
         self.engine.kill()
         self.engine.start()
         self.ecs.close()
+        self._connect()
+
+    def _connect(self) -> None:
         self.ecs = self.engine.client("ecs")
+        self.seen = Seen(self.ecs, self.cluster)
 
     @rule()
     def settle(self) -> None:
@@ -318,65 +303,20 @@ class Fleet(RuleBasedStateMachine):
             for arn in self.protected:
                 self._protect([arn], on=False)
             self.protected.clear()
-        for check in (self._services_true, self._external_true, self._tasks_true):
-            _wait(check)
-
-    def _services_true(self) -> str:
-        shown = {s["serviceName"]: s for s in self._shown(sorted(self.services))}
-        for name, own in self.services.items():
-            service = shown[name]
-            desired = self._machines() if own.daemon else own.desired
-            deployments = [(d["taskDefinition"], d["rolloutState"]) for d in service["deployments"]]
-            counts = (service["desiredCount"], service["runningCount"], service["pendingCount"])
-            if (deployments, counts) != (
-                [(own.definition, "COMPLETED")],
-                (desired, desired, 0),
-            ):
-                return f"{name}: {own}, found {deployments} {counts} {service['events'][:5]}"
-            arns = self.ecs.list_tasks(cluster=self.cluster, serviceName=name)["taskArns"]
-            if len(arns) != desired:
-                return f"{name}: {len(arns)} tasks, not {desired}"
-        return ""
+        wait_true(lambda: self.seen.check_services(self.services, self._machines()))
+        wait_true(lambda: self.seen.check_external(self.external))
+        wait_true(lambda: self.seen.check_tasks(self.tasks))
 
     def _machines(self) -> int:
         """Return how many instances take tasks: this machine and those that are not drained."""
         return 1 + sum(status == "ACTIVE" for status in self.instances.values())
-
-    def _external_true(self) -> str:
-        if self.external is None:
-            return ""
-        own = self.external
-        sets = self.ecs.describe_task_sets(cluster=self.cluster, service="external")["taskSets"]
-        found = {s["id"]: s["runningCount"] for s in sets}
-        wanted = {id_: math.ceil(own.desired * p / 100) for id_, p in own.scales.items()}
-        return "" if found == wanted else f"task sets: {wanted}, found {found}"
-
-    def _tasks_true(self) -> str:
-        arns = list(self.tasks)
-        for first in range(0, len(arns), 100):
-            part = arns[first : first + 100]
-            for task in self.ecs.describe_tasks(cluster=self.cluster, tasks=part)["tasks"]:
-                end = self.tasks[task["taskArn"]]
-                found = (task["lastStatus"], task["containers"][0].get("exitCode"))
-                if found != (("RUNNING", None) if end is None else ("STOPPED", end)):
-                    return f"task {task['taskArn']}: ends with {end}, found {found}"
-        wanted = sum(end is None for end in self.tasks.values())
-        left = self.ecs.list_tasks(cluster=self.cluster, startedBy="model")["taskArns"]
-        return "" if len(left) == wanted else f"{len(left)} one-off tasks run, not {wanted}"
-
-    def _shown(self, names: list[str]) -> list[dict[str, Any]]:
-        if not names:
-            return []
-        answer = self.ecs.describe_services(cluster=self.cluster, services=names)
-        found: list[dict[str, Any]] = answer["services"]
-        return found
 
     @invariant()
     def shows_what_was_asked_for(self) -> None:
         if not hasattr(self, "services"):
             return  # before `begin`
         type(self).steps += 1
-        for service in self._shown(sorted(self.services)):
+        for service in self.seen.services(sorted(self.services)):
             own = self.services[service["serviceName"]]
             assert service["status"] == "ACTIVE"
             assert own.daemon or service["desiredCount"] == own.desired
@@ -388,71 +328,9 @@ class Fleet(RuleBasedStateMachine):
         if not hasattr(self, "services"):
             return
         self.settle()
-        _wait(self._at_rest)
-        before = self._everything()
-        self._restart()
-        assert not (found := list(differences(before, self._everything()))), found
-        self.ecs.close()
-
-    def _at_rest(self) -> str:
-        """Nothing is on its way any more: what is seen twice in a row is the same."""
-        first, second = self._everything(), self._everything()
-        moving = [t["lastStatus"] for t in second["tasks"]]
-        if set(moving) - {"RUNNING", "STOPPED"}:
-            return f"tasks on their way: {moving}"
-        return "" if first == second else "still changing"
-
-    def _everything(self) -> dict[str, Any]:
-        """Return what clients see of the cluster, without what differs from answer to answer."""
-        ecs, cluster = self.ecs, self.cluster
-        tasks = [
-            arn
-            for status in ("RUNNING", "STOPPED")
-            for page in ecs.get_paginator("list_tasks").paginate(
-                cluster=cluster, desiredStatus=status
-            )
-            for arn in page["taskArns"]
-        ]
-        parts = [sorted(tasks)[first : first + 100] for first in range(0, len(tasks), 100)]
-        instances = ecs.list_container_instances(cluster=cluster)["containerInstanceArns"]
         names = [*sorted(self.services), *(["external"] if self.external else [])]
-        shown = ecs.describe_container_instances(cluster=cluster, containerInstances=instances)
-        return {
-            "clusters": ecs.describe_clusters(clusters=[cluster])["clusters"],
-            "services": self._shown(names),
-            "tasks": [
-                task
-                for part in parts
-                for task in ecs.describe_tasks(cluster=cluster, tasks=part)["tasks"]
-            ],
-            "instances": shown["containerInstances"],
-            "definitions": ecs.list_task_definitions(familyPrefix=f"{cluster}-steady")[
-                "taskDefinitionArns"
-            ],
-        }
-
-
-def differences(before: Any, after: Any, path: str = "") -> Iterator[str]:
-    """Yield where two answers differ."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        for name in sorted({*before, *after}):
-            yield from differences(before.get(name), after.get(name), f"{path}.{name}")
-    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        for number, pair in enumerate(zip(before, after, strict=True)):
-            yield from differences(*pair, f"{path}[{number}]")
-    elif before != after:
-        yield f"{path}: {before} became {after}"
-
-
-def _wait(check: Callable[[], str]) -> None:
-    """Wait until a check finds nothing wrong; fail with what it found last."""
-    said: list[str] = [""]
-
-    def right() -> bool:
-        said[0] = check()
-        return not said[0]
-
-    try:
-        until(right)
-    except AssertionError:
-        raise AssertionError(said[0]) from None
+        wait_true(lambda: self.seen.check_rest(names))
+        before = self.seen.everything(names)
+        self._restart()
+        assert not (found := list(differences(before, self.seen.everything(names)))), found
+        self.ecs.close()
