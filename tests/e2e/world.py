@@ -226,6 +226,15 @@ class World:
         """Leave nothing behind: containers, volumes, processes."""
         for words in (("reset", "--yes"), ("down",)):
             self.kaiun("local", *words, timeout=120)
+        if caches := self._asset_caches():
+            self.run("docker", "volume", "rm", *caches)
+
+    def _asset_caches(self) -> list[str]:
+        """Volumes that carried what this world's builds compiled."""
+        pointers = (self.root / "home/assets/caches").glob("*/*.json")
+        kept = {json.loads(path.read_text())["volumes"] for path in pointers}
+        listed = self.run("docker", "volume", "ls", "--quiet").stdout.split()
+        return [name for name in listed if name.rpartition("-")[0] in kept]
 
 
 def _alive(pid: int) -> bool:
