@@ -23,7 +23,7 @@ _TABLE = 1 << 20  # signatures of two-byte VEX
 PADDING = 16  # readable bytes that have to follow the code
 _PREFIXED = (0xB8, 0xBD, 0x12, 0x16, 0x2B, 0x78, 0x79, 0x7C, 0x7D, 0xD0, 0xF0)
 _ESCAPES = (0x38, 0x3A)
-_BARE = (0x01, 0xA2, 0xAE, 0xC7, 0x0F)
+_BARE = (0x01, 0x0E, 0xA2, 0xAE, 0xC7, 0x0F)
 _VEX3, _VEX2, _EVEX, _XOP, _ESCAPE, _XBEGIN = 0xC4, 0xC5, 0x62, 0x8F, 0x0F, 0xC7
 
 
@@ -174,8 +174,10 @@ def _examples(signature: int) -> list[bytes]:
         signature & 255,
     )
     modrm = (shape & 7) << 3 | (0xC0 if shape & 8 else 0) | (4 if shape & 16 else 0)
-    tail = bytes((opcode, modrm)) + bytes(8)
-    vector = (15 if bits & 8 else 14) << 3
+    # Gathers are invalid where destination, index and mask are not three registers.
+    register, index = shape & 7, 3 if shape & 7 != 3 else 5
+    tail = bytes((opcode, modrm, index << 3)) + bytes(8)
+    vector = (15 if bits & 8 else 14 if register != 1 else 13) << 3
     match kind:
         case 1:
             return [bytes((_VEX2, 0x80 | vector | bits & 7)) + tail]
