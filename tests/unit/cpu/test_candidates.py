@@ -15,7 +15,7 @@ def features(code: bytes) -> int:
     found = find(np.frombuffer(code + bytes(PADDING), np.uint8))
     told = dict(zip(found.offset.tolist(), found.features.tolist(), strict=True))
     assert instructions.masks()[instructions.Decoder(code + bytes(PADDING)).at(0).code]
-    return told.get(0, 0)
+    return int(told.get(0, 0))
 
 
 @pytest.mark.parametrize("register", range(8))
