@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -118,7 +119,7 @@ def test_unknown_image_is_told(tmp_path: Path) -> None:
 def test_verb_scans_an_image_and_ends_with_2_for_a_risk(fast: Bench, tmp_path: Path) -> None:
     built = fast.ensure()
     run = subprocess.run(
-        ["kaiun", "scan", built.reference, "--json"],
+        [Path(sys.executable).parent / "kaiun", "scan", built.reference, "--json"],
         env=os.environ | {"KAIUN_HOME": str(tmp_path)},
         capture_output=True,
         text=True,
