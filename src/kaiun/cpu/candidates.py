@@ -19,12 +19,11 @@ from kaiun.cpu import instructions
 Numbers = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 _CHUNK = 1 << 18  # bytes looked up at once: stays in the second level cache
-_TABLE = 1 << 20  # signatures of two-byte VEX
 PADDING = 16  # readable bytes that have to follow the code
 _PREFIXED = (0xB8, 0xBD, 0x12, 0x16, 0x2B, 0x78, 0x79, 0x7C, 0x7D, 0xD0, 0xF0)
 _ESCAPES = (0x38, 0x3A)
 _BARE = (0x01, 0x0E, 0xA2, 0xAE, 0xC7, 0x0F)
-_VEX3, _VEX2, _EVEX, _XOP, _ESCAPE, _XBEGIN = 0xC4, 0xC5, 0x62, 0x8F, 0x0F, 0xC7
+_VEX3, _VEX2, _EVEX, _XOP, _ESCAPE, _XBEGIN, _XABORT = 0xC4, 0xC5, 0x62, 0x8F, 0x0F, 0xC7, 0xC6
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,38 +41,45 @@ def find(code: Bytes) -> Candidates:
     lead = code[offset]
     for first, pack in _PACKERS.items():
         chosen = np.flatnonzero(lead == first)
-        signature = pack(code, offset[chosen])
-        features[chosen] = (_from_table if first == _VEX2 else _from_set)(signature)
+        if len(chosen):
+            features_of = _kept if first in _KEPT else _distinct
+            features[chosen] = features_of(pack(code, offset[chosen]))
     kept = features != 0
     return Candidates(offset[kept], features[kept])
 
 
 @cache
-def _pairs() -> npt.NDArray[np.bool_]:
-    """Return which pairs of bytes may begin a candidate, by first + 256 × second."""
+def _pairs() -> tuple[bytes, bytes]:
+    """Return two tables: the bit of each first byte, and which first bytes a second may follow."""
     second = np.arange(256)
-    table = np.zeros((256, 256), bool)
-    table[_VEX3] = np.isin(second & 31, (1, 2, 3))
-    table[_VEX2] = True
-    table[_EVEX] = ((second & 8) == 0) & np.isin(second & 7, (1, 2, 3, 5, 6))
-    table[_XOP] = np.isin(second & 31, (8, 9, 10))
-    table[_ESCAPE, [*_PREFIXED, *_ESCAPES, *_BARE]] = True
-    table[_XBEGIN, 0xF8] = True
-    return np.asarray(table.T.reshape(-1), np.bool_)
+    follows = {
+        _VEX3: np.isin(second & 31, (1, 2, 3)),
+        _VEX2: second >= 0,
+        _EVEX: ((second & 8) == 0) & np.isin(second & 7, (1, 2, 3, 5, 6)),
+        _XOP: np.isin(second & 31, (8, 9, 10)),
+        _ESCAPE: np.isin(second, (*_PREFIXED, *_ESCAPES, *_BARE)),
+        _XBEGIN: second == 0xF8,
+        _XABORT: second == 0xF8,
+    }
+    firsts, seconds = np.zeros(256, np.uint8), np.zeros(256, np.uint8)
+    for bit, (first, chosen) in enumerate(follows.items()):
+        firsts[first] = 1 << bit
+        seconds[chosen] |= np.uint8(1 << bit)
+    return firsts.tobytes(), seconds.tobytes()
 
 
 def _lookup(code: Bytes) -> Numbers:
-    """Return where a pair of the table stands. Two views, for pairs at even and odd places."""
-    table, size = _pairs(), len(code) - PADDING
-    found = []
+    """Return where a pair of the tables stands. bytes.translate is the quickest there is."""
+    firsts, seconds = _pairs()
+    found = [np.empty(0, np.int64)]
+    size = len(code) - PADDING
     for start in range(0, size, _CHUNK):
-        stop = min(start + _CHUNK, size)
-        even = (stop - start + 1) // 2 * 2
-        hits = np.empty(even, bool)
-        hits[0::2] = table[code[start : start + even].view("<u2")]
-        hits[1::2] = table[code[start + 1 : start + 1 + even].view("<u2")]
-        found.append(np.flatnonzero(hits[: stop - start]) + start)
-    return np.concatenate(found) if found else np.empty(0, np.int64)
+        count = min(_CHUNK, size - start)
+        part = code[start : start + count + 1].tobytes()
+        first = np.frombuffer(part.translate(firsts), np.uint8)[:count]
+        second = np.frombuffer(part.translate(seconds), np.uint8)[1:]
+        found.append(np.flatnonzero((first & second).view(np.bool_)) + start)
+    return np.concatenate(found)
 
 
 # A signature packs what decides about the features: kind, prefix bits, opcode, three facts of
@@ -125,8 +131,8 @@ def _escape(code: Bytes, at: Numbers) -> Numbers:
 _MANDATORY = (0x66, 0xF2, 0xF3)
 
 
-def _xbegin(code: Bytes, at: Numbers) -> Numbers:
-    return np.full(len(at), 6 << 40, np.int64)
+def _transaction(code: Bytes, at: Numbers) -> Numbers:
+    return np.full(len(at), 6 << 40, np.int64)  # of both, for both need RTM
 
 
 _PACKERS = {
@@ -135,25 +141,47 @@ _PACKERS = {
     _XOP: _vex3,
     _EVEX: _evex,
     _ESCAPE: _escape,
-    _XBEGIN: _xbegin,
+    _XBEGIN: _transaction,
+    _XABORT: _transaction,
 }
 
 
-def _from_set(signature: Numbers) -> Numbers:
+def _kept(signature: Numbers) -> Numbers:
+    """Return what `_features_of` tells of each; what was asked for once is kept for all files."""
+    known, features = _answers()
+    short = _shortened(signature)
+    index = known[short]
+    new = np.flatnonzero(index == 0)
+    if len(new):
+        _, first = np.unique(short[new], return_index=True)
+        for each in new[first].tolist():
+            needs = _features_of(int(signature[each]))
+            known[short[each]] = features.setdefault(needs, len(features) + 1)
+        index = known[short]
+    return np.fromiter((0, *features), np.int64, len(features) + 1)[index]
+
+
+def _distinct(signature: Numbers) -> Numbers:
     distinct, which = np.unique(signature, return_inverse=True)
     known = np.fromiter(map(_features_of, distinct.tolist()), np.int64, len(distinct))
     return np.asarray(known[which], np.int64)
 
 
-def _from_table(signature: Numbers) -> Numbers:
-    """The same for two-byte VEX, millions of them in code for AVX: sorting takes too long."""
-    short = signature & (_TABLE - 1)
-    used = np.zeros(_TABLE, bool)
-    used[short] = True
-    table = np.zeros(_TABLE, np.int64)
-    distinct = np.flatnonzero(used)
-    table[distinct] = [_features_of(1 << 40 | each) for each in distinct.tolist()]
-    return np.asarray(table[short], np.int64)
+# Millions of them in code for AVX: sorting them takes too long.
+_KEPT = (_VEX2, _VEX3, _XOP)
+
+
+@cache
+def _answers() -> tuple[npt.NDArray[np.int16], dict[int, int]]:
+    """Return the table of short signatures: numbers of sets of features, 0 for not asked yet."""
+    return np.zeros(1 << 22, np.int16), {}
+
+
+def _shortened(signature: Numbers) -> Numbers:
+    """Pack VEX's and XOP's closer: kind 2 bits, map 2 (1–3 or 8–10), prefix 5, opcode, shape 5."""
+    packed = (signature >> 40 & 3) << 20 | (signature >> 21 & 3) << 18
+    packed |= (signature >> 16 & 31) << 13 | (signature >> 8 & 255) << 5
+    return np.asarray(packed | signature & 31, np.int64)
 
 
 @cache

@@ -165,14 +165,14 @@ class Elf:
             ]
         return sorted((each for each in found if each.size), key=lambda each: each.address)
 
-    def content(self, section: Section) -> bytes:
-        """Return the section's bytes. Raises BadElf when the file ends before it does."""
+    def content(self, section: Section, padding: int = 0) -> bytes:
+        """Return the section's bytes, and as many zeros. Raises BadElf when the file is shorter."""
         if section.kind == SHT_NOBITS:
-            return b""
-        found = self.data[section.offset : section.offset + section.size]
+            return bytes(padding)
+        found = memoryview(self.data)[section.offset : section.offset + section.size]
         if len(found) != section.size:
             raise BadElf(f"{section.name} is cut short")
-        return bytes(found)
+        return b"".join((found, bytes(padding)))
 
     @cached_property
     def symbols(self) -> list[Symbols]:

@@ -3,7 +3,8 @@
 Of 15 consecutive bytes one begins an instruction, for none is longer. So the candidate is reached
 from 15 starts, 48 bytes and more before it; the chains run into one another after a few
 instructions, and where all that arrive agree on what covers the candidate, that is what the CPU
-executes. Where they do not agree, the function is decoded from its beginning. iced-x86 decodes.
+executes. Where they do not agree, the function is decoded from its beginning. iced-x86 decodes;
+where many are asked for, `lengths` tells of most of them which instruction it is.
 """
 
 from __future__ import annotations
@@ -11,15 +12,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
-from kaiun.cpu import instructions
+from kaiun.cpu import instructions, lengths
 from kaiun.cpu.candidates import PADDING, Candidates, find
 from kaiun.cpu.elf import Elf, Section
 from kaiun.cpu.functions import Functions
 
+Numbers = npt.NDArray[np.int64]
 _LONGEST = 15
 _RUN_UPS = (48, 240, 1200, 6000)  # bytes; a longer one where the chains do not agree
 _NEAR = 72  # bytes more: so close behind the function's beginning decoding from there is cheaper
+_MANY = 100  # candidates for which numpy pays
 _ZEROS = bytes(8)  # as instructions they make no sense
 _FAR = 1 << 16  # bytes: farther than any function's beginning
 _LOOK = 512  # bytes around a hit that must look like code, where no table says that it is
@@ -36,7 +40,7 @@ class Code:
     decoder: instructions.Decoder = field(init=False)
 
     def __post_init__(self) -> None:
-        self.data = self.elf.content(self.section) + bytes(PADDING)
+        self.data = self.elf.content(self.section, PADDING)
         self.decoder = instructions.Decoder(self.data)
 
     def candidates(self) -> Candidates:
@@ -60,6 +64,19 @@ class Code:
         while (behind := here + (at(here).len or 1)) <= offset:
             here = behind
         return here
+
+    def coverings(self, offset: Numbers, begin: Numbers) -> Numbers:
+        """Return what `covering` does, for many."""
+        found = np.full(len(offset), -1)
+        if len(offset) >= _MANY:
+            found = lengths.covering(np.frombuffer(self.data, np.uint8), offset, begin)
+        anchor, function = 0, -1
+        for each in np.flatnonzero(found < 0).tolist():
+            if begin[each] != function:
+                anchor = function = int(begin[each])
+            found[each] = start = self.covering(int(offset[each]), anchor)
+            anchor = max(anchor, start)
+        return found
 
     def looks_like_code(self, offset: int, begin: int, limit: int) -> bool:
         """Whether what surrounds an instruction is code too: nothing in it is odd."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kaiun.cpu.elf import Elf
     from kaiun.cpu.features import Found
 
-SCANNER = 2  # goes up with every change of what is found: cached facts of another one are void
+SCANNER = 3  # goes up with every change of what is found: cached facts of another one are void
 _SHOWN = 5  # names of functions that are kept for each set of features
 OTHER = "other"
 

@@ -35,35 +35,46 @@ def scan(elf: Elf, functions: Functions) -> Found:
 
 
 def _scan(code: Code, masks: dict[int, int]) -> None:
-    """Try candidates until every feature of every function is found, or no candidate is left."""
+    """Try candidates until every feature of every function is found, or no candidate is left.
+
+    All functions are looked at together: one candidate of each, then two of those that are left...
+    """
     found = code.candidates()
-    addresses = found.offset + code.section.address
-    numbers = code.functions.at(addresses)
-    known = code.functions.known(addresses)
-    rows = zip(
-        numbers.tolist(),
-        found.features.tolist(),
-        found.offset.tolist(),
-        known.tolist(),
-        strict=True,
-    )
-    decode, of_code = code.decoder.at, instructions.masks()
-    base = code.section.address
-    function, begin, anchor, sure = -1, 0, 0, 0
-    for number, wanted, offset, inside in rows:
-        if number != function:
-            function, sure = number, masks.get(number, 0)
-            begin = anchor = max(0, int(code.functions.begin[number]) - base)
-        if not wanted & ~sure:
-            continue
-        start = code.covering(offset, anchor)
-        if start < 0:
-            continue
-        anchor = start
-        features = of_code[decode(anchor).code]
-        if features & ~sure and (inside or _plausible(code, anchor, begin, number)):
-            sure |= features
-            masks[number] = sure
+    offset, features = found.offset, found.features
+    number = code.functions.at(offset + code.section.address)
+    sure = np.zeros(len(code.functions.begin), np.int64)
+    for each in number[[0, -1]].tolist() if len(number) else ():
+        sure[each] = masks.get(each, 0)  # begun in another section
+    count = 1
+    while len(offset):
+        tried = _rank(number) < count
+        _try(code, offset[tried], number[tried], sure)
+        open_ = ~tried & ((features & ~sure[number]) != 0)
+        offset, features, number = offset[open_], features[open_], number[open_]
+        count *= 2
+    masks |= {int(each): int(sure[each]) for each in np.flatnonzero(sure)}
+
+
+def _rank(number: Numbers) -> Numbers:
+    """Return the how manieth of its function each candidate is; they come by function."""
+    place = np.arange(len(number))
+    first = np.concatenate(([True], number[1:] != number[:-1]))
+    return place - np.maximum.accumulate(np.where(first, place, 0))
+
+
+def _try(code: Code, offset: Numbers, number: Numbers, sure: Numbers) -> None:
+    """Add to `sure`, by function, what the instructions that cover these places need."""
+    begin = np.maximum(code.functions.begin[number] - code.section.address, 0)
+    start = code.coverings(offset, begin)
+    needs = instructions.masks()
+    codes = code.decoder.codes(start.tolist())
+    features = np.fromiter((needs[each] for each in codes), np.int64, len(start))
+    inside = code.functions.end[number] > offset + code.section.address
+    np.bitwise_or.at(sure, number[inside], features[inside])
+    for each in np.flatnonzero(~inside & (features != 0)).tolist():
+        of, new = int(number[each]), int(features[each])
+        if new & ~sure[of] and _plausible(code, int(start[each]), int(begin[each]), of):
+            sure[of] |= new
 
 
 def exhaust(elf: Elf, functions: Functions) -> Found:

@@ -12,6 +12,7 @@ from kaiun.cpu import ehframe
 from kaiun.cpu.elf import STT_FUNC, STT_GNU_IFUNC, STT_OBJECT, Elf, Section
 
 Numbers = npt.NDArray[np.int64]
+_TABLE = 1 << 32  # more rows than a table of symbols has
 
 
 @dataclass(frozen=True)
@@ -42,22 +43,30 @@ class Functions:
     def name(self, number: int) -> str:
         """Return the function's symbol, else its address as sub_401000."""
         address = int(self.begin[number])
-        return self._names.get(address) or f"sub_{address:x}"
+        value, symbol = self._named
+        at = int(np.searchsorted(value, address))
+        if at == len(value) or value[at] != address:
+            return f"sub_{address:x}"
+        table, row = divmod(int(symbol[at]), _TABLE)
+        return self.elf.symbols[table].name(row) or f"sub_{address:x}"
 
     @cached_property
-    def _names(self) -> dict[int, str]:
-        """Return names by address: global ones before local ones, shorter ones first."""
-        found: dict[int, str] = {}
-        for symbols in self.elf.symbols:
-            table = symbols.table
+    def _named(self) -> tuple[Numbers, Numbers]:
+        """Return the functions' addresses, sorted, with table and row of the symbol of each.
+
+        Of symbols with one address the first comes first: few are asked for, so names are not read.
+        """
+        values, symbols = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        for number, each in enumerate(self.elf.symbols):
+            table = each.table
             chosen = np.flatnonzero(
                 _kinds(table, STT_FUNC, STT_GNU_IFUNC) & (table["section"] != 0)
             )
-            values = table["value"]
-            wanted = np.isin(values[chosen], self.begin)
-            for number in chosen[wanted]:
-                found.setdefault(int(values[number]), symbols.name(int(number)))
-        return found
+            values.append(table["value"][chosen].astype(np.int64))
+            symbols.append(chosen + number * _TABLE)
+        value, symbol = np.concatenate(values), np.concatenate(symbols)
+        order = np.argsort(value, kind="stable")
+        return value[order], symbol[order]
 
 
 def find(elf: Elf) -> Functions:

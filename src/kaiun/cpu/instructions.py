@@ -9,6 +9,7 @@ those that only a kernel may use.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import cache, reduce
 from operator import or_
 from typing import Any, cast
@@ -79,6 +80,17 @@ class Decoder:
         self.raw.ip = offset
         self.raw.decode_out(self.found)
         return self.found
+
+    def codes(self, offsets: Iterable[int]) -> Iterator[int]:
+        """Yield iced's code of the instruction at each offset; of a negative one, that of none."""
+        raw, found = self.raw, self.found
+        for offset in offsets:
+            if offset < 0:
+                yield iced.Code.INVALID
+                continue
+            raw.position = offset
+            raw.decode_out(found)
+            yield found.code
 
 
 @cache

@@ -67,7 +67,8 @@ def _places(code: Code) -> Iterator[tuple[int, int]]:
     view = np.frombuffer(code.data, np.uint8)
     for start in range(0, code.section.size, _CHUNK):
         part = view[start : min(start + _CHUNK, code.section.size) + 1]
-        offset = np.flatnonzero((part[:-1] == 0x0F) & _OPCODES[part[1:]]) + start
+        offset = np.flatnonzero(part[:-1] == 0x0F)
+        offset = offset[_OPCODES[part[offset + 1]]] + start
         addresses = offset + code.section.address
         number = code.functions.at(addresses)
         inside = code.functions.known(addresses)

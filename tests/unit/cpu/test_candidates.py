@@ -41,6 +41,7 @@ def test_gather_with_any_register(register: int) -> None:
         ("0f c7 f0", "rdrand"),
         ("0f 38 f0 00", "movbe"),
         ("c7 f8 00 00 00 00", "rtm"),  # xbegin
+        ("c6 f8 ff", "rtm"),  # xabort
         ("8f e9 78 81 c1", "xop"),  # vfrczpd
     ],
 )
