@@ -23,7 +23,9 @@ pytestmark = pytest.mark.e2e
 BASE = "kaiun-base:bookworm"
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 # What a Docker Engine in a container needs: all but the right to raise limits, which this machine
-# may not have itself.
+# may not have itself. Its cgroups are those of this machine: a line of fstab keeps the init script
+# of Debian's docker.io from mounting further controllers, after which containerd here would no
+# longer find its way in /proc/PID/cgroup, and hear of no container that ran out of memory.
 RIGHTS = (
     "--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--security-opt=seccomp=unconfined",
     "--security-opt=apparmor=unconfined", "--security-opt=systempaths=unconfined",
@@ -31,6 +33,7 @@ RIGHTS = (
 )  # fmt: skip
 PREPARE = """
 set -e
+echo 'cgroup /sys/fs/cgroup cgroup noauto 0 0' >/etc/fstab
 apt-get update -qq
 apt-get install -qq -y --no-install-recommends openssh-server sudo ca-certificates
 [ ! -e /certificates ] || cat /certificates >/etc/ssl/certs/ca-certificates.crt
