@@ -105,8 +105,7 @@ class Symbols:
     names: bytes = field(repr=False)
 
     def name(self, number: int) -> str:
-        start = int(self.table["name"][number])
-        return self.names[start : self.names.find(b"\0", start)].decode("utf-8", "replace")
+        return _name(self.names, int(self.table["name"][number]))
 
 
 class Elf:
@@ -137,7 +136,7 @@ class Elf:
         table = self._array(_SECTION, self._shoff, self._shnum)
         index = self._shstrndx if self._shstrndx < len(table) else 0
         names = self.data[int(table["offset"][index]) :][: int(table["size"][index])]
-        return [_section(row, names) for row in table]
+        return [Section(_name(names, row[0]), *row[1:8]) for row in table.tolist()]
 
     def section(self, name: str) -> Section | None:
         return next((each for each in self.sections if each.name == name), None)
@@ -237,8 +236,5 @@ class Elf:
         return np.frombuffer(self.data, dtype, count, offset)
 
 
-def _section(row: np.void, names: bytes) -> Section:
-    start = int(row["name"])
-    name = bytes(names[start : names.find(b"\0", start)]).decode("utf-8", "replace")
-    fields = ("type", "flags", "address", "offset", "size", "link", "info")
-    return Section(name, *(int(row[each]) for each in fields))
+def _name(names: bytes, start: int) -> str:
+    return names[start : names.find(b"\0", start)].decode("utf-8", "replace")

@@ -6,6 +6,7 @@ import re
 import struct
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from kaiun.cpu.elf import R_IRELATIVE, SHF_COMPRESSED, STT_GNU_IFUNC, Elf, Secti
 from kaiun.cpu.features import Found
 
 # Names of functions and variables by which libraries ask others what the CPU can do.
-ASKS = re.compile(
+_ASKS = re.compile(
     r"__cpu_(model|indicator_init|features2)|__x86_get_cpu|_dl_x86|_?cpu_?id|get_cpuid"
     r"|cpu_?(flag|feature|support|detect|info|cap|has)|(has|have|support)s?_?(avx|sse|bmi|fma)"
     r"|ia32cap|(get|init|test|check)_?cpu|simd_?(level|support|detect)|host_?cpu|processor_?feature",
@@ -41,6 +42,12 @@ class Evidence:
     needed: str
 
 
+@lru_cache(1 << 16)
+def asks(name: str) -> bool:
+    """Whether a function or variable of this name tells what the CPU can do."""
+    return _ASKS.search(name) is not None
+
+
 def gather(elf: Elf, found: Found) -> Evidence:
     """Return the evidence of one file."""
     return Evidence(tuple(_checks(elf, found)), _native(elf), _needed(elf))
@@ -50,7 +57,7 @@ def _checks(elf: Elf, found: Found) -> list[str]:
     numbers = [n for n, mask in found.masks.items() if mask & instructions.CHECK]
     shown = ", ".join(found.functions.name(number) for number in numbers[:2])
     checks = [f"cpuid in {shown}"] if numbers else []
-    asked = sorted(name for name in elf.imports if ASKS.search(name))
+    asked = sorted(name for name in elf.imports if asks(name))
     checks += [f"imports {name}" for name in asked[:3]]
     if _ifuncs(elf):
         checks.append("STT_GNU_IFUNC")

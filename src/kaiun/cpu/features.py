@@ -41,9 +41,11 @@ def _scan(code: Code, masks: dict[int, int]) -> None:
     """
     found = code.candidates()
     offset, features = found.offset, found.features
+    if not len(offset):
+        return
     number = code.functions.at(offset + code.section.address)
     sure = np.zeros(len(code.functions.begin), np.int64)
-    for each in number[[0, -1]].tolist() if len(number) else ():
+    for each in number[[0, -1]].tolist():
         sure[each] = masks.get(each, 0)  # begun in another section
     count = 1
     while len(offset):

@@ -9,7 +9,7 @@ decoding: four bytes that happen to be the distance to the very beginning of a f
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -29,17 +29,19 @@ from kaiun.cpu.elf import (
     STT_GNU_IFUNC,
     Elf,
 )
-from kaiun.cpu.evidence import ASKS
+from kaiun.cpu.evidence import asks
 from kaiun.cpu.exact import Code
 from kaiun.cpu.features import Found
 
 Numbers = npt.NDArray[np.int64]
 _GETTER = 192  # bytes: so small a function only tells what another has found out
-_JMP_SHORT = 0xEB
-# What stands before four bytes of distance: call, jmp, the second byte of a conditional jump, and
-# ModRM for an address relative to RIP.
-_LEADING = {0xE8, 0xE9, *range(0x80, 0x90), *(n << 3 | 5 for n in range(8))}
-_LEADS = bytes(byte in _LEADING for byte in range(256))
+_JMP_SHORT, _ESCAPE = 0xEB, 0x0F
+# What stands before four bytes of distance: call, jmp, ModRM for an address relative to RIP (1),
+# and the second byte of a conditional jump (2), before which there is 0F.
+_LEADING = {0xE8, 0xE9, *(n << 3 | 5 for n in range(8))}
+_LEADS = bytes(1 if byte in _LEADING else 2 if byte >> 4 == 8 else 0 for byte in range(256))
+_CHUNK = 1 << 18  # bytes of code looked at together: stays in the second level cache
+_SIEVE = 1 << 22  # most places that are no function's beginning fall through it
 _LONGEST = 4096  # bytes of a function that are read for what it stores
 
 
@@ -88,7 +90,8 @@ def _graph(elf: Elf, found: Found) -> _Graph:
     """Return calls, jumps between functions, addresses taken, and tables of addresses."""
     stubs = np.array(sorted(stub for stub, _ in _stubs(elf)), np.int64)
     high = max((int(s["address"] + s["memory"]) for s in elf.segments), default=0)
-    far = partial(_mentions, known=np.union1d(found.functions.begin, stubs), high=high)
+    known = np.sort(np.concatenate((found.functions.begin, stubs)))
+    far = partial(_mentions, known=known, high=high)
     parts = [part(code) for code in found.codes for part in (_short, far)]
     place = np.concatenate([part[0] for part in parts])
     function = np.concatenate([part[1] for part in parts])
@@ -106,19 +109,31 @@ def _mentions(code: Code, known: Numbers, high: int) -> tuple[Numbers, Numbers]:
 
     Of places in code those that are `known`, of others those below `high`.
     """
+    sieve = _sieve(known)
     view = np.frombuffer(code.data, np.uint8)
-    leads = code.data[: max(code.section.size - 6, 0)].translate(_LEADS)
-    at = np.flatnonzero(np.frombuffer(leads, np.bool_))
-    lead = view[at]
-    jump = (lead & 0xF0) == 0x80
-    at = at[~jump | (view[np.maximum(at - 1, 0)] == 0x0F)]
-    place = at + 5 + _distance(view, at + 1) + code.section.address
-    real = (place >= 0) & (place < high)
-    at, place = at[real], place[real]
+    places, sources = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for at in _leading(code):
+        place = at + 5 + _distance(view, at + 1) + code.section.address
+        maybe = (place < known[0]) | (place > known[-1]) | sieve[place % _SIEVE]
+        chosen = np.flatnonzero(maybe & (place >= 0) & (place < high))
+        places.append(place[chosen])
+        sources.append(at[chosen] + code.section.address)
+    place, source = np.concatenate(places), np.concatenate(sources)
     inside = (place >= known[0]) & (place <= known[-1])
     exact = ~inside
     exact[inside] = _exactly(known, place[inside]) >= 0
-    return place[exact], code.functions.at(at[exact] + code.section.address)
+    return place[exact], code.functions.at(source[exact])
+
+
+def _leading(code: Code) -> Iterator[Numbers]:
+    """Yield where bytes are that four bytes of distance may follow, chunk by chunk."""
+    size = max(code.section.size - 6, 0)
+    for start in range(0, size, _CHUNK):
+        before = code.data[start - 1 : start] if start else b"\0"
+        part = before + code.data[start : min(start + _CHUNK, size)]
+        lead = np.frombuffer(part.translate(_LEADS), np.uint8)[1:]
+        escaped = np.frombuffer(part, np.uint8)[:-1] == _ESCAPE
+        yield np.flatnonzero((lead == 1) | ((lead == 2) & escaped)) + start
 
 
 def _short(code: Code) -> tuple[Numbers, Numbers]:
@@ -127,6 +142,8 @@ def _short(code: Code) -> tuple[Numbers, Numbers]:
     view, base, functions = np.frombuffer(code.data, np.uint8), code.section.address, code.functions
     at = np.flatnonzero(view[: code.section.size] == _JMP_SHORT)
     place = at + 2 + view[at + 1].astype(np.int8) + base
+    maybe = _sieve(functions.begin)[place % _SIEVE]
+    at, place = at[maybe], place[maybe]
     source = functions.at(at + base)
     near = (_exactly(functions.begin, place) >= 0) & (functions.begin[source] != place)
     begin = np.maximum(functions.begin[source] - base, 0)
@@ -135,20 +152,33 @@ def _short(code: Code) -> tuple[Numbers, Numbers]:
     return place[near][real], source[near][real]
 
 
+def _sieve(known: Numbers) -> npt.NDArray[np.bool_]:
+    """Return which remainders of division by _SIEVE known values leave."""
+    sieve = np.zeros(_SIEVE, np.bool_)
+    sieve[known % _SIEVE] = True
+    return sieve
+
+
 def _exactly(known: Numbers, wanted: Numbers) -> Numbers:
     """Return at which index of `known` (sorted) each wanted value stands, else -1."""
-    if not len(known):
-        return np.full(len(wanted), -1)
-    index = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
-    return np.where(known[index] == wanted, index, -1)
+    found = np.full(len(wanted), -1)
+    if len(known):
+        near = np.flatnonzero((wanted >= known[0]) & (wanted <= known[-1]))
+        index = np.searchsorted(known, wanted[near])
+        found[near] = np.where(known[index] == wanted[near], index, -1)
+    return found
 
 
 def _mentioned(place: Numbers, known: Numbers) -> Numbers:
     """The same for places in memory: an immediate may follow the displacement."""
-    found = _exactly(known, place)
-    for behind in (1, 4):
-        found = np.where(found < 0, _exactly(known, place + behind), found)
-    return found
+    index = np.full(len(place), -1)
+    if len(known):
+        near = np.flatnonzero((place >= known[0] - 4) & (place <= known[-1]))
+        found = _exactly(known, place[near])
+        for behind in (1, 4):
+            found = np.where(found < 0, _exactly(known, place[near] + behind), found)
+        index[near] = found
+    return index
 
 
 def _distance(view: npt.NDArray[np.uint8], at: Numbers) -> Numbers:
@@ -187,12 +217,12 @@ def _roots(elf: Elf, found: Found, graph: _Graph) -> set[int]:
 
 
 def _checkers(elf: Elf, found: Found, graph: _Graph) -> set[int]:
-    asks = {n for n, mask in found.masks.items() if mask & instructions.CHECK}
-    asks |= graph.readers(_foreign(elf))
-    asks |= _around(found, graph, asks)
-    filled = {address for number in asks for address in _stores(found, number)}
+    asking = {n for n, mask in found.masks.items() if mask & instructions.CHECK}
+    asking |= graph.readers(_foreign(elf))
+    asking |= _around(found, graph, asking)
+    filled = {address for number in asking for address in _stores(found, number)}
     readers = graph.readers(filled) if filled else set()
-    return asks | readers | _around(found, graph, readers) | _resolvers(elf, found)
+    return asking | readers | _around(found, graph, readers) | _resolvers(elf, found)
 
 
 def _around(found: Found, graph: _Graph, asked: set[int]) -> set[int]:
@@ -211,7 +241,7 @@ def _foreign(elf: Elf) -> list[int]:
     index = np.minimum(table["symbol"], len(symbols.table) - 1)
     foreign = symbols.table["section"][index] == 0
     named = table[foreign & np.isin(table["type"], (R_GLOB_DAT, R_JUMP_SLOT, R_64))]
-    words = {int(r["offset"]) for r in named if ASKS.search(symbols.name(int(r["symbol"])))}
+    words = {int(r["offset"]) for r in named if asks(symbols.name(int(r["symbol"])))}
     return [*words, *(stub for stub, word in _stubs(elf) if word in words)]
 
 
