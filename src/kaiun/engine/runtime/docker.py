@@ -185,6 +185,7 @@ class DockerRuntime:
                 raise
 
     async def _remove(self, container_id: str) -> None:
+        """Remove; it stays our own until its events have come, which may be later than this."""
         self._watcher.own.add(container_id)
         known = self._watcher.known.get(container_id)
         if known is not None and known.status is ContainerStatus.EXITED:
@@ -192,7 +193,6 @@ class DockerRuntime:
         with gone_is_fine():
             await self._docker.containers.container(container_id).delete(force=True, v=True)
         self._watcher.forget(container_id)
-        self._watcher.own.discard(container_id)
 
     async def _find(self, task_id: str, name: str) -> str | None:
         known = self._watcher.ids.get((task_id, name))

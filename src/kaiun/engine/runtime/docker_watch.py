@@ -140,7 +140,7 @@ class Watcher:
     async def _look(self) -> None:
         """Look at all containers; at those that hold a task's address first."""
         listed = {c["Id"]: c["Labels"]["kaiun.container"] for c in await self.containers()}
-        for container_id in set(self.known) - set(listed):
+        for container_id in (set(self.known) | self.own) - set(listed):
             self._vanish(container_id)
         self._positions.keep_only(set(listed))
         pauses = {i for i, name in listed.items() if name == docker_spec.PAUSE}
@@ -150,14 +150,16 @@ class Watcher:
     def _on_event(self, event: Json) -> None:
         container_id, action = event["Actor"]["ID"], event["Action"]
         if action == "destroy":
-            if container_id not in self.own:
-                self._vanish(container_id)
+            self._vanish(container_id)
         elif not (action == "start" and container_id in self.own):
             self._spawn(self._refresh_quietly(container_id))
 
     def _vanish(self, container_id: str) -> None:
+        """Forget a container; tell that it is gone unless we removed it ourselves."""
         known = self.forget(container_id)
-        if known is not None:
+        if container_id in self.own:
+            self.own.discard(container_id)
+        elif known is not None:
             self._observe(replace(known, status=ContainerStatus.GONE))
 
     async def _refresh_quietly(self, container_id: str) -> None:
