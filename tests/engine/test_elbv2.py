@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from support.engine import container, messages, null, register, until, wait_rollout
+from support.shifting import target_group
 
 _ports = itertools.count(20_000)
 _numbers = itertools.count(1)
@@ -24,20 +25,7 @@ def balancer(elbv2: Any) -> Iterator[str]:
 
 
 def group(elbv2: Any, **fields: Any) -> str:
-    answer = elbv2.create_target_group(
-        Name=f"group-{next(_numbers)}",
-        Protocol="HTTP",
-        Port=80,
-        HealthCheckIntervalSeconds=5,
-        HealthCheckTimeoutSeconds=2,
-        **fields,
-    )
-    arn = str(answer["TargetGroups"][0]["TargetGroupArn"])
-    elbv2.modify_target_group_attributes(
-        TargetGroupArn=arn,
-        Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": "0"}],
-    )
-    return arn
+    return target_group(elbv2, f"group-{next(_numbers)}", **fields)
 
 
 def listen(elbv2: Any, balancer: str, *groups: str) -> str:

@@ -38,12 +38,13 @@ def build_road(elbv2: Any, name: str, ports: tuple[int, int], **group: Any) -> R
     """Make it; `ports` are those of production and test traffic."""
     made = elbv2.create_load_balancer(Name=name, Subnets=["subnet-a", "subnet-b"])
     balancer = str(made["LoadBalancers"][0]["LoadBalancerArn"])
-    blue, green = (_group(elbv2, f"{name}-{side}", **group) for side in ("blue", "green"))
+    blue, green = (target_group(elbv2, f"{name}-{side}", **group) for side in ("blue", "green"))
     rules = [_default_rule(elbv2, balancer, port, blue) for port in ports]
     return Road(balancer, blue, green, rules[0], rules[1])
 
 
-def _group(elbv2: Any, name: str, **fields: Any) -> str:
+def target_group(elbv2: Any, name: str, **fields: Any) -> str:
+    """Make a target group that checks often and drains at once; return its ARN."""
     answer = elbv2.create_target_group(
         Name=name,
         Protocol="HTTP",
