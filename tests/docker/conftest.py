@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 from support.containers import Harness, clean, make_image
+from support.engine import Engine
 from support.images import DOCKERFILE, Bench, docker, registry_process, system
+from support.real_tasks import CLUSTER
 from support.repository import Repository
 
 from kaiun.image import BuildEvent, Source, Workshop
@@ -43,6 +45,15 @@ def bench(tmp_path: Path, registry: str, monkeypatch: pytest.MonkeyPatch) -> Ite
     images = docker("image", "ls", "--all", "--quiet", f"--filter=label=kaiun.app={app}").split()
     if images:
         docker("image", "rm", "--force", *sorted(set(images)))
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory, image: str) -> Iterator[Engine]:
+    """A whole engine on Docker, with the cluster that real_tasks runs in."""
+    engine = Engine(tmp_path_factory.mktemp("real"), runtime="docker")
+    engine.client("ecs").create_cluster(clusterName=CLUSTER)
+    yield engine
+    engine.empty_out()
 
 
 @pytest.fixture

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
+from datetime import timedelta
 from typing import Any
 
-from support.engine import Engine, container, describe, null, register, until, wait_rollout
+from support.engine import (
+    Engine,
+    container,
+    describe,
+    null,
+    register,
+    until,
+    wait_rollout,
+    wait_stopped,
+)
 
 
 def everything(engine: Engine) -> dict[str, Any]:
@@ -111,3 +121,17 @@ def admin(engine: Engine, path: str) -> None:
     from kaiun.local.home import read_env
 
     post(read_env(engine.home), path, 10)
+
+
+def test_nothing_is_left_of_a_task_that_is_stopped_while_it_starts(own_engine: Engine) -> None:
+    ecs = own_engine.client("ecs")
+    ecs.create_cluster(clusterName="c")
+    register(ecs, "slow", container(dockerLabels=null(start_ms=300)))
+    task = ecs.run_task(cluster="c", taskDefinition="slow")["tasks"][0]["taskArn"]
+    until(lambda: ecs.describe_tasks(cluster="c", tasks=[task])["tasks"][0].get("pullStoppedAt"))
+    ecs.stop_task(cluster="c", task=task)
+    stopped = wait_stopped(ecs, "c", task)
+    begun_and_over = stopped["stoppedAt"] - stopped["pullStoppedAt"]
+    assert begun_and_over >= timedelta(milliseconds=300)  # it did start, and was then removed
+    own_engine.stop()
+    assert boxes(own_engine) == 0

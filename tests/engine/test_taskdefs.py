@@ -48,6 +48,31 @@ FARGATE_SIZE = {**FARGATE, "cpu": "256", "memory": "512"}
 BAD: dict[str, tuple[list[dict[str, Any]], dict[str, Any], str]] = {
     "duplicate names": ([container(), container()], {}, "unique"),
     "no essential container": ([container(essential=False)], {}, "essential"),
+    "environment file of no .env": (
+        [container(environmentFiles=[{"type": "s3", "value": "arn:aws:s3:::b/a.txt"}])],
+        {},
+        "environment file",
+    ),
+    "environment file that is no object": (
+        [container(environmentFiles=[{"type": "s3", "value": "s3://b/a.env"}])],
+        {},
+        "environment file",
+    ),
+    "too many environment files": (
+        [container(environmentFiles=[{"type": "s3", "value": "arn:aws:s3:::b/a.env"}] * 11)],
+        {},
+        "more than 10",
+    ),
+    "restarts too often": (
+        [container(restartPolicy={"enabled": True, "restartAttemptPeriod": 59})],
+        {},
+        "between 60 and 1800",
+    ),
+    "too many ignored exit codes": (
+        [container(restartPolicy={"enabled": True, "ignoredExitCodes": list(range(51))})],
+        {},
+        "at most 50",
+    ),
     "no memory": ([{"name": "web", "image": "x"}], {}, "memory"),
     "unknown dependsOn": (
         [container(dependsOn=after("db", "START"))],

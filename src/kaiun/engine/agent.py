@@ -29,7 +29,7 @@ from kaiun.scheduler import lifecycle, view
 from kaiun.scheduler.model import TaskStatus
 
 if TYPE_CHECKING:
-    from kaiun.engine.secrets import Resolve
+    from kaiun.engine.supplies import Supply
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +39,11 @@ RETRY_S = 1.0
 class Agent:
     """Steps tasks and runs their commands."""
 
-    def __init__(self, world: World, runtime: Runtime, targets: Targets, resolve: Resolve) -> None:
+    def __init__(self, world: World, runtime: Runtime, targets: Targets, supply: Supply) -> None:
         self._world = world
         self._runtime = runtime
         self._targets = targets
-        self._resolve = resolve
+        self._supply = supply
         self._under_way: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._ready: list[tuple[tuple[str, str], Callable[[], Awaitable[None]]]] = []
         self._specs: dict[str, TaskSpec] = {}
@@ -197,9 +197,8 @@ class Agent:
         task_id = task["_"]["id"]
         if task_id not in self._specs:
             definition = self._definition(task)
-            names = spec.secret_names(definition)
-            values = await self._resolve(names) if names else {}
-            self._specs[task_id] = spec.render(task, definition, values)
+            supplies = await self._supply(definition, spec.container_overrides(task))
+            self._specs[task_id] = spec.render(task, definition, supplies)
         return self._specs[task_id]
 
     async def _prepare(self, task: Doc) -> None:
@@ -232,9 +231,19 @@ class Agent:
         touch(self._world, task)
 
     async def _remove(self, task: Doc) -> None:
+        await self._started(task["_"]["id"])
         await self._runtime.remove(task["_"]["id"])
         task["_"]["removed"] = True
         touch(self._world, task)
+
+    async def _started(self, task_id: str) -> None:
+        """Wait for what is being made for a task, or it would be there after all was removed."""
+        making = [
+            work
+            for (of, what), work in self._under_way.items()
+            if of == task_id and (what == "prepare" or what.startswith("start "))
+        ]
+        await asyncio.gather(*making, return_exceptions=True)
 
     async def remove_orphans(self) -> None:
         """Remove what the runtime has of tasks that are unknown or STOPPED."""

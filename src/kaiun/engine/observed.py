@@ -69,14 +69,21 @@ def _show_address(task: Doc, shown: Doc, address: str) -> None:
     attachment["details"] = [*kept, {"name": "privateIPv4Address", "value": address}]
 
 
+def _dependencies(definition: Doc) -> tuple[view.Dependency, ...]:
+    """Return what a container waits for: what it says, and the start of those that it links to."""
+    said = [
+        view.Dependency(d["containerName"], view.Condition(d["condition"]))
+        for d in definition.get("dependsOn", ())
+    ]
+    linked = [view.Dependency(link.partition(":")[0]) for link in definition.get("links", ())]
+    return (*said, *linked)
+
+
 def _container_view(definition: Doc, own: Doc) -> view.ContainerView:
     return view.ContainerView(
         name=definition["name"],
         essential=definition["essential"],
-        depends_on=tuple(
-            view.Dependency(d["containerName"], view.Condition(d["condition"]))
-            for d in definition.get("dependsOn", ())
-        ),
+        depends_on=_dependencies(definition),
         start_timeout_s=definition.get("startTimeout"),
         stop_timeout_s=spec.stop_timeout_s(definition),
         has_health_check="healthCheck" in definition,

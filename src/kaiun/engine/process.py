@@ -20,6 +20,7 @@ from kaiun.engine import operations  # noqa: F401  (registers the handlers)
 from kaiun.engine.agent import Agent
 from kaiun.engine.alarms import AlarmReader, Alarms
 from kaiun.engine.core import Core
+from kaiun.engine.envfiles import EnvFileReader
 from kaiun.engine.functions import Functions
 from kaiun.engine.logbook import Logbook
 from kaiun.engine.outfit import Outfit, Sides
@@ -29,7 +30,9 @@ from kaiun.engine.schedules.rules import RuleReader, Rules
 from kaiun.engine.secrets import SecretReader
 from kaiun.engine.server import App
 from kaiun.engine.shifts import Shifts
+from kaiun.engine.sidecall import SideCalls
 from kaiun.engine.store import Store
+from kaiun.engine.supplies import Supplier
 from kaiun.engine.targets import Targets
 from kaiun.engine.tasklogs import TaskLogs
 from kaiun.engine.world import World
@@ -175,8 +178,7 @@ class _Process:
         outfit = self._outfit
         # imports take longer than all the rest
         await asyncio.to_thread(outfit.load, self._targets.rewire)
-        reader = SecretReader(self._identity, outfit.sides.locate)
-        self._agent = Agent(self._world, outfit.runtime, self._targets, reader)
+        self._agent = Agent(self._world, outfit.runtime, self._targets, self._supplier())
         self._logs = TaskLogs(self._world, self._agent, outfit.runtime.lines_kept)
         await outfit.start_fluent(self._logs.fluent_record, self._logs.flush)
         await _all(outfit.start_registry(), self._adopt_containers())
@@ -185,6 +187,10 @@ class _Process:
         self._run_core()
         self._ready = True
         log.info("listening on http://%s:%s", HOST, self._port)
+
+    def _supplier(self) -> Supplier:
+        calls = SideCalls(self._identity, self._outfit.sides.locate)
+        return Supplier(SecretReader(calls), EnvFileReader(calls))
 
     async def _recall_rules(self) -> None:
         """Read the rules of EventBridge from the side services of before, if they run."""

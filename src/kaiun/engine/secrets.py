@@ -6,44 +6,41 @@ Manager secret, optionally followed by `:json-key:version-stage:version-id`.
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from kaiun.engine.identity import Identity
 from kaiun.engine.runtime.base import RuntimeFailure
-
-Resolve = Callable[[Iterable[str]], Awaitable[Mapping[str, str]]]
-TIMEOUT_S = 10.0
+from kaiun.engine.sidecall import FAILURES, SideCalls
 
 
 class SecretReader:
-    """Reads secrets; `locate` says where the side services listen."""
+    """Reads parameters and secrets; what cannot be had is a RuntimeFailure, as ECS reports it."""
 
-    def __init__(
-        self, identity: Identity, locate: Callable[[], Awaitable[tuple[str, int]]]
-    ) -> None:
-        self._identity = identity
-        self._locate = locate
+    def __init__(self, calls: SideCalls) -> None:
+        self._calls = calls
 
-    async def __call__(self, names: Iterable[str]) -> Mapping[str, str]:
-        """Return valueFrom → value. Raises RuntimeFailure, as ECS reports it."""
-        host, port = await self._locate()
-        return {name: await asyncio.to_thread(self._read, host, port, name) for name in names}
-
-    def _read(self, host: str, port: int, name: str) -> str:
+    async def value(self, name: str) -> str:
+        """Return the value of a valueFrom."""
         if ":secretsmanager:" in name:
-            return self._read_secret(host, port, name)
+            return await self._secret_value(name)
         parameter = name.partition(":parameter")[2] if name.startswith("arn:") else name
         if name.startswith("arn:") and parameter.count("/") == 1:
             parameter = parameter[1:]
-        answer = self._call(
-            host, port, "ssm", "AmazonSSM.GetParameter", {"Name": parameter, "WithDecryption": True}
-        )
+        asked = {"Name": parameter, "WithDecryption": True}
+        answer = await self._call("ssm", "AmazonSSM.GetParameter", asked)
         return str(answer["Parameter"]["Value"])
 
-    def _read_secret(self, host: str, port: int, name: str) -> str:
+    async def login(self, name: str) -> tuple[str, str]:
+        """Return the user and password of a credentialsParameter: a secret's ARN or name."""
+        found = await self._secret({"SecretId": name})
+        try:
+            login = json.loads(found)
+            return str(login["username"]), str(login["password"])
+        except (ValueError, KeyError, TypeError):
+            raise _failure(f"the secret {name} must have the keys username and password") from None
+
+    async def _secret_value(self, name: str) -> str:
         parts = name.split(":")
         request = {"SecretId": ":".join(parts[:7])}
         key, stage, version = (*parts[7:], "", "", "")[:3]
@@ -51,8 +48,7 @@ class SecretReader:
             request["VersionStage"] = stage
         if version:
             request["VersionId"] = version
-        answer = self._call(host, port, "secretsmanager", "secretsmanager.GetSecretValue", request)
-        value = str(answer["SecretString"])
+        value = await self._secret(request)
         if not key:
             return value
         try:
@@ -62,26 +58,20 @@ class SecretReader:
                 f"retrieved secret from Secrets Manager did not contain json key {key}"
             ) from None
 
-    def _call(
-        self, host: str, port: int, service: str, target: str, body: Mapping[str, Any]
-    ) -> Any:
-        import http.client
+    async def _secret(self, request: Mapping[str, str]) -> str:
+        answer = await self._call("secretsmanager", "secretsmanager.GetSecretValue", request)
+        return str(answer["SecretString"])
 
-        connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
-        headers = {
-            "Content-Type": "application/x-amz-json-1.1",
-            "X-Amz-Target": target,
-            **self._identity.routed(service),
-        }
+    async def _call(self, service: str, target: str, body: Mapping[str, Any]) -> Any:
+        headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": target}
         try:
-            connection.request("POST", "/", json.dumps(body), headers)
-            response = connection.getresponse()
-            answer = json.loads(response.read())
-        except (OSError, ValueError, http.client.HTTPException) as problem:
+            status, text = await self._calls.send(
+                service, "POST", "/", headers, json.dumps(body).encode()
+            )
+            answer = json.loads(text)
+        except (*FAILURES, ValueError) as problem:
             raise _failure(f"{service} does not answer: {problem}") from problem
-        finally:
-            connection.close()
-        if response.status != http.client.OK:
+        if status != 200:
             code = str(answer.get("__type", "")).rpartition("#")[2]
             raise _failure(f"{code}: {answer.get('message', answer.get('Message', ''))}")
         return answer

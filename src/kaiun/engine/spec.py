@@ -6,22 +6,24 @@ from collections.abc import Mapping
 
 from kaiun.engine.runtime.base import (
     ContainerSpec,
+    Device,
     HealthCheck,
-    Mount,
     NetworkMode,
     PortMapping,
     TaskSpec,
+    VolumesFrom,
 )
 from kaiun.engine.store import Doc
+from kaiun.engine.supplies import Supplies, env_files
+from kaiun.engine.volumes import mounts
 
 STOP_TIMEOUT_S = 30
-Secrets = Mapping[str, str]  # valueFrom → value
+_PERMISSIONS = {"read": "r", "write": "w", "mknod": "m"}
 
 
-def render(task: Doc, definition: Doc, secrets: Secrets) -> TaskSpec:
-    """Return the task with overrides applied and secrets resolved."""
-    overrides = {o["name"]: o for o in task["overrides"].get("containerOverrides", ())}
-    volumes = {v["name"]: v for v in definition["volumes"]}
+def render(task: Doc, definition: Doc, supplies: Supplies) -> TaskSpec:
+    """Return the task with overrides applied and all that it names elsewhere filled in."""
+    overrides = container_overrides(task)
     mode = NetworkMode(definition.get("networkMode", "bridge"))
     return TaskSpec(
         task_id=task["_"]["id"],
@@ -31,16 +33,21 @@ def render(task: Doc, definition: Doc, secrets: Secrets) -> TaskSpec:
         revision=definition["revision"],
         network_mode=mode,
         containers=tuple(
-            _container(c, overrides.get(c["name"], {}), definition, volumes, secrets)
+            _container(c, overrides.get(c["name"], {}), definition, supplies)
             for c in definition["containerDefinitions"]
         ),
         aliases=tuple(task["_"]["aliases"]),
+        pid_mode=definition.get("pidMode"),
+        ipc_mode=definition.get("ipcMode"),
     )
 
 
-def _container(
-    own: Doc, override: Doc, definition: Doc, volumes: Mapping[str, Doc], secrets: Secrets
-) -> ContainerSpec:
+def container_overrides(task: Doc) -> dict[str, Doc]:
+    """Return what the request of a task overrides, by container."""
+    return {o["name"]: o for o in task["overrides"].get("containerOverrides", ())}
+
+
+def _container(own: Doc, override: Doc, definition: Doc, supplies: Supplies) -> ContainerSpec:
     merged = {**own, **{n: v for n, v in override.items() if n not in ("name", "environment")}}
     linux = own.get("linuxParameters", {})
     capabilities = linux.get("capabilities", {})
@@ -50,17 +57,22 @@ def _container(
         image=own["image"],
         command=_tuple(merged.get("command")),
         entry_point=_tuple(own.get("entryPoint")),
-        environment=environment(own, override, secrets),
+        environment=environment(own, override, supplies),
         cpu=merged["cpu"],
         memory_mib=merged.get("memory") or _task_memory(definition),
         memory_reservation_mib=merged.get("memoryReservation"),
+        swap_mib=linux.get("maxSwap", 0),
+        swappiness=linux.get("swappiness") if "maxSwap" in linux else None,
         ports=tuple(_port(m) for m in own["portMappings"] if "containerPort" in m),
         links=tuple(own.get("links", ())),
-        mounts=tuple(_mounts(own, definition, volumes)),
+        mounts=mounts(own, definition),
+        volumes_from=tuple(
+            VolumesFrom(v["sourceContainer"], v.get("readOnly", False)) for v in own["volumesFrom"]
+        ),
         health_check=_health(own.get("healthCheck")),
         stop_timeout_s=stop_timeout_s(own),
         log_driver=log.get("logDriver", "json-file"),
-        log_options=_log_options(log, secrets),
+        log_options=_log_options(log, supplies.secrets),
         user=own.get("user"),
         working_directory=own.get("workingDirectory"),
         hostname=own.get("hostname"),
@@ -74,27 +86,27 @@ def _container(
         cap_drop=tuple(capabilities.get("drop", ())),
         tmpfs={t["containerPath"]: _tmpfs(t) for t in linux.get("tmpfs", ())},
         shm_size_mib=linux.get("sharedMemorySize"),
+        devices=tuple(_device(d) for d in linux.get("devices", ())),
+        security_options=tuple(own.get("dockerSecurityOptions", ())),
+        dns_servers=tuple(own.get("dnsServers", ())),
+        dns_search_domains=tuple(own.get("dnsSearchDomains", ())),
         docker_labels=own.get("dockerLabels", {}),
         extra_hosts=tuple(f"{h['hostname']}:{h['ipAddress']}" for h in own.get("extraHosts", ())),
         sysctls={c["namespace"]: c["value"] for c in own["systemControls"] if len(c) == 2},
+        login=supplies.logins.get(own.get("repositoryCredentials", {}).get("credentialsParameter")),
     )
 
 
-def environment(own: Doc, override: Doc, secrets: Secrets) -> dict[str, str]:
-    """Return the variables; overrides win over secrets, and those over the definition's."""
-    variables = {e["name"]: e.get("value", "") for e in own["environment"]}
+def environment(own: Doc, override: Doc, supplies: Supplies) -> dict[str, str]:
+    """Return the variables: overrides win over secrets, those over the definition's own, and those
+    over environment files, of which an earlier one wins over a later one."""
+    variables: dict[str, str] = {}
+    for file in reversed(env_files(own, override)):
+        variables |= supplies.files.get(file, {})
+    secrets = supplies.secrets
+    variables |= {e["name"]: e.get("value", "") for e in own["environment"]}
     variables |= {s["name"]: secrets.get(s["valueFrom"], "") for s in own.get("secrets", ())}
     return variables | {e["name"]: e.get("value", "") for e in override.get("environment", ())}
-
-
-def secret_names(definition: Doc) -> set[str]:
-    """Return every valueFrom of a task definition."""
-    names = set()
-    for container in definition["containerDefinitions"]:
-        names |= {s["valueFrom"] for s in container.get("secrets", ())}
-        options = container.get("logConfiguration", {}).get("secretOptions", ())
-        names |= {s["valueFrom"] for s in options}
-    return names
 
 
 def stop_timeout_s(container: Doc) -> int:
@@ -115,20 +127,10 @@ def _port(mapping: Doc) -> PortMapping:
     return PortMapping(mapping["containerPort"], mapping.get("hostPort", 0), mapping["protocol"])
 
 
-def _mounts(own: Doc, definition: Doc, volumes: Mapping[str, Doc]) -> list[Mount]:
-    mounts = [_mount(m, volumes) for m in own["mountPoints"]]
-    by_name = {c["name"]: c for c in definition["containerDefinitions"]}
-    for source in own["volumesFrom"]:
-        for point in by_name[source["sourceContainer"]]["mountPoints"]:
-            merged = {**point, "readOnly": source.get("readOnly", point.get("readOnly", False))}
-            mounts.append(_mount(merged, volumes))
-    return mounts
-
-
-def _mount(point: Doc, volumes: Mapping[str, Doc]) -> Mount:
-    volume = volumes[point["sourceVolume"]]
-    path = volume.get("host", {}).get("sourcePath")
-    return Mount(path or volume["name"], point["containerPath"], point.get("readOnly", False))
+def _device(device: Doc) -> Device:
+    inside = device.get("containerPath") or device["hostPath"]
+    allowed = device.get("permissions") or _PERMISSIONS
+    return Device(device["hostPath"], inside, "".join(_PERMISSIONS[p] for p in allowed))
 
 
 def _health(check: Doc | None) -> HealthCheck | None:
@@ -147,7 +149,7 @@ def _tmpfs(tmpfs: Doc) -> str:
     return ",".join([*tmpfs.get("mountOptions", ()), f"size={tmpfs['size']}m"])
 
 
-def _log_options(log: Doc, secrets: Secrets) -> dict[str, str]:
+def _log_options(log: Doc, secrets: Mapping[str, str]) -> dict[str, str]:
     options = dict(log.get("options", {}))
     return options | {
         s["name"]: secrets.get(s["valueFrom"], "") for s in log.get("secretOptions", ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,9 @@ from kaiun.engine.core import Core
 from kaiun.engine.functions import Functions
 from kaiun.engine.logbook import Logbook
 from kaiun.engine.runtime.null import NullRuntime
-from kaiun.engine.secrets import SecretReader
 from kaiun.engine.shifts import Shifts
 from kaiun.engine.store import Doc, Store
+from kaiun.engine.supplies import Supplies
 from kaiun.engine.targets import Targets
 from kaiun.engine.world import World
 from kaiun.scheduler.target import Check
@@ -31,13 +32,17 @@ async def _nowhere() -> tuple[str, int]:
     raise AssertionError("nobody needs the side services")
 
 
+async def _nothing(_definition: Doc, _overrides: Mapping[str, Doc]) -> Supplies:
+    return Supplies()
+
+
 @pytest.mark.parametrize("turns", range(6))
 def test_loop_that_is_woken_as_it_is_cancelled_ends(tmp_path: Path, turns: int) -> None:
     store = Store(tmp_path / "state.db")
     who = identity.recall(store)
     world = World(store, who, Logbook(store))
     targets = Targets(world, _healthy)
-    agent = Agent(world, NullRuntime(tmp_path), targets, SecretReader(who, _nowhere))
+    agent = Agent(world, NullRuntime(tmp_path), targets, _nothing)
 
     async def body() -> None:
         alarms = Alarms(world, AlarmReader(who, _nowhere))

@@ -12,6 +12,7 @@ from kaiun.engine.runtime import docker_images, docker_pause, docker_spec, docke
 from kaiun.engine.runtime.base import (
     ContainerSpec,
     ContainerStatus,
+    Device,
     HealthCheck,
     Mount,
     NetworkMode,
@@ -75,6 +76,23 @@ def test_memory_and_cpu_keep_their_units() -> None:
     assert host["CpuShares"] == 2
 
 
+def test_settings_that_this_machine_may_not_allow_are_asked_for() -> None:
+    device = Device("/dev/fuse", "/dev/inside", "rw")
+    spec = replace(
+        WEB, privileged=True, devices=(device,), memory_mib=64, swap_mib=32, swappiness=10
+    )
+    host = create(spec)["HostConfig"]
+    assert host["Privileged"] is True
+    assert host["Devices"] == [
+        {
+            "PathOnHost": "/dev/fuse",
+            "PathInContainer": "/dev/inside",
+            "CgroupPermissions": "rw",
+        }
+    ]
+    assert (host["MemorySwap"], host["MemorySwappiness"]) == (96 * 1024 * 1024, 10)
+
+
 def test_health_check_is_in_nanoseconds() -> None:
     check = HealthCheck(("CMD", "true"), interval_s=5, timeout_s=2, retries=4, start_period_s=1)
     assert create(replace(WEB, health_check=check))["Healthcheck"] == {
@@ -126,12 +144,19 @@ def test_links_name_the_other_container_of_the_same_task() -> None:
     ]
 
 
-def test_mounts_are_binds_and_each_engine_has_its_own_volumes() -> None:
-    mounts = (Mount("/srv", "/data", read_only=True), Mount("volume", "/var"))
-    assert create(replace(WEB, mounts=mounts))["HostConfig"]["Binds"] == [
-        "/srv:/data:ro",
-        "kaiun-eeeeeeee-volume:/var",
-    ]
+def test_paths_are_binds_and_volumes_are_their_engines_or_their_tasks() -> None:
+    mounts = (
+        Mount("/srv", "/data", read_only=True),
+        Mount("volume", "/var", options={"type": "tmpfs"}),
+        Mount("scratch", "/tmp/scratch", of_task=True),
+    )
+    config = create(replace(WEB, mounts=mounts))
+    assert config["HostConfig"]["Binds"] == ["/srv:/data:ro"]
+    engines, tasks = config["HostConfig"]["Mounts"]
+    assert (engines["Source"], engines["Target"]) == ("kaiun-eeeeeeee-volume", "/var")
+    assert engines["VolumeOptions"]["DriverConfig"]["Options"] == {"type": "tmpfs"}
+    assert tasks["Source"] == f"kaiun-eeeeeeee-task-{TASK.task_id}-scratch"
+    assert docker_spec.OWN_VOLUMES in config["Labels"]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,10 @@ from kaiun.engine.protocol.errors import client_error
 from kaiun.engine.store import Doc
 
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,255}")
+MOST_FILES = 10
+MOST_EXIT_CODES = 50
+_ENV_FILE = re.compile(r"arn:aws[a-z-]*:s3:::[^/]+/.*\.env")
+_RESTART_PERIOD_S = (60, 1800)
 
 
 def check_container(container: Doc, request: Doc) -> None:
@@ -31,6 +35,7 @@ def check_container(container: Doc, request: Doc) -> None:
     for mapping in container.get("portMappings", ()):
         _check_mapping(mapping, request)
     check_environment(container)
+    _check_restarts(container)
     _check_repeated(
         (e["name"] for e in container.get("secrets", ())),
         "The secret name must be unique and not shared with any new or existing environment "
@@ -43,6 +48,25 @@ def check_environment(container: Doc) -> None:
     """Raise ClientException for a variable without a name, in a definition or an override."""
     if any(not variable.get("name") for variable in container.get("environment", ())):
         raise client_error("An environment variable must have a name.")
+    files = container.get("environmentFiles", ())
+    if len(files) > MOST_FILES:
+        raise client_error(f"A container cannot have more than {MOST_FILES} environment files.")
+    for file in files:
+        if not _ENV_FILE.fullmatch(file["value"]):
+            raise client_error(
+                f"Invalid environment file '{file['value']}': the value must be the ARN of an "
+                "object in Amazon S3 whose name ends with .env."
+            )
+
+
+def _check_restarts(container: Doc) -> None:
+    policy = container.get("restartPolicy", {})
+    place = f"Invalid 'restartPolicy' setting for container '{container['name']}'"
+    low, high = _RESTART_PERIOD_S
+    if not low <= policy.get("restartAttemptPeriod", low) <= high:
+        raise client_error(f"{place}: restartAttemptPeriod must be between {low} and {high}.")
+    if len(policy.get("ignoredExitCodes", ())) > MOST_EXIT_CODES:
+        raise client_error(f"{place}: at most {MOST_EXIT_CODES} exit codes can be ignored.")
 
 
 def _check_memory(container: Doc, request: Doc) -> None:

@@ -33,11 +33,35 @@ class PortMapping:
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A host path or a named volume, seen inside the container at `target`."""
+    """A host path or a named volume, seen inside the container at `target`.
+
+    `of_task`: the volume is this task's alone, and goes with it. `options` and `labels` are those
+    of Docker's `local` driver, for a volume that is not there yet.
+    """
 
     source: str
     target: str
     read_only: bool = False
+    of_task: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class VolumesFrom:
+    """All volumes of another container of the task, those that its image declares too."""
+
+    container: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device of the host; `permissions` are of "rwm" (read, write, mknod)."""
+
+    host_path: str
+    container_path: str
+    permissions: str = "rwm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +87,12 @@ class ContainerSpec:
     cpu: int = 0  # shares; 1024 is one vCPU
     memory_mib: int | None = None  # hard limit: above it the kernel kills
     memory_reservation_mib: int | None = None
+    swap_mib: int = 0  # beside the memory
+    swappiness: int | None = None
     ports: tuple[PortMapping, ...] = ()
     links: tuple[str, ...] = ()  # "container" or "container:alias", same task
     mounts: tuple[Mount, ...] = ()
+    volumes_from: tuple[VolumesFrom, ...] = ()
     health_check: HealthCheck | None = None  # None switches the image's own off
     stop_timeout_s: int = 30
     log_driver: str = "json-file"
@@ -83,14 +110,24 @@ class ContainerSpec:
     cap_drop: tuple[str, ...] = ()
     tmpfs: Mapping[str, str] = field(default_factory=dict)  # path → mount options
     shm_size_mib: int | None = None
+    devices: tuple[Device, ...] = ()
+    security_options: tuple[str, ...] = ()  # "no-new-privileges", "apparmor:PROFILE", …
+    dns_servers: tuple[str, ...] = ()
+    dns_search_domains: tuple[str, ...] = ()
     docker_labels: Mapping[str, str] = field(default_factory=dict)
     extra_hosts: tuple[str, ...] = ()  # "name:address"
     sysctls: Mapping[str, str] = field(default_factory=dict)
+    login: tuple[str, str] | None = field(
+        default=None, repr=False
+    )  # user, password: the registry's
 
 
 @dataclass(frozen=True, slots=True)
 class TaskSpec:
-    """A task as a runtime sees it. `aliases` are names other tasks of the engine reach it by."""
+    """A task as a runtime sees it. `aliases` are names other tasks of the engine reach it by.
+
+    `pid_mode` and `ipc_mode`: host, task (its containers share one) or, for ipc, none.
+    """
 
     task_id: str
     task_arn: str
@@ -100,6 +137,8 @@ class TaskSpec:
     network_mode: NetworkMode
     containers: tuple[ContainerSpec, ...]
     aliases: tuple[str, ...] = ()
+    pid_mode: str | None = None
+    ipc_mode: str | None = None
 
 
 class ContainerStatus(StrEnum):

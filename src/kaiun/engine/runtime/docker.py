@@ -53,7 +53,7 @@ class DockerRuntime:
         self._engine_id = engine_id
         self._host = docker_host
         self._positions = Positions(home / "log-positions", at_once=not positions_on_request)
-        self._namespaces: dict[str, asyncio.Lock] = {}
+        self._locks: dict[str, dict[str, asyncio.Lock]] = {}  # by task and container
         self._client: Client | None = None
 
     async def open(self, observe: Observe, sink: Sink) -> None:
@@ -73,8 +73,9 @@ class DockerRuntime:
         self._positions.write()
 
     async def prepare(self, task: TaskSpec) -> None:
-        images = sorted({spec.image for spec in task.containers})
-        await asyncio.gather(self._ground.network(), *map(self._ground.image, images))
+        images = {spec.image: spec.login for spec in task.containers}
+        pulls = (self._ground.image(image, login) for image, login in images.items())
+        await asyncio.gather(self._ground.network(), *pulls)
         await self._ensure_namespace(task)
 
     async def start(self, task: TaskSpec, name: str) -> Observation:
@@ -103,8 +104,10 @@ class DockerRuntime:
     async def remove(self, task_id: str) -> None:
         listed = await self._watcher.containers(f"kaiun.task={task_id}")
         await asyncio.gather(*(self._remove(container["Id"]) for container in listed))
+        if any(docker_spec.OWN_VOLUMES in container["Labels"] for container in listed):
+            await self._ground.remove_volumes_of(task_id)
         self._watcher.addresses.pop(task_id, None)
-        self._namespaces.pop(task_id, None)
+        self._locks.pop(task_id, None)
 
     async def tasks(self) -> set[str]:
         return {c["Labels"]["kaiun.task"] for c in await self._watcher.containers()}
@@ -126,11 +129,11 @@ class DockerRuntime:
             await self._client.close()
 
     async def _ensure_namespace(self, task: TaskSpec) -> None:
-        """Have an awsvpc task's network namespace, and know its address."""
+        """Have the namespaces that a task's containers share, and an awsvpc task's address."""
         known = self._watcher.addresses
-        if task.network_mode is not NetworkMode.AWSVPC or task.task_id in known:
+        if not docker_spec.needs_pause(task) or task.task_id in known:
             return
-        async with self._namespaces.setdefault(task.task_id, asyncio.Lock()):
+        async with self._lock(task, docker_spec.PAUSE):
             if task.task_id not in known:
                 known[task.task_id] = await self._make_namespace(task)
 
@@ -143,12 +146,22 @@ class DockerRuntime:
             container = self._docker.containers.container(await self._create_once(config, name))
             await container.start()
             inspected = await container.show()
-        address = docker_state.observation(inspected).address
-        if not inspected["State"]["Running"] or not address:
-            raise RuntimeFailure(code, "the task's network namespace has ended")
+        address = docker_state.observation(inspected).address or ""
+        addressed = address or task.network_mode is not NetworkMode.AWSVPC
+        if not inspected["State"]["Running"] or not addressed:
+            raise RuntimeFailure(code, "the task's namespaces have ended")
         return address
 
     async def _create(self, task: TaskSpec, spec: ContainerSpec) -> str:
+        for source in spec.volumes_from:  # it must be there, though it need not run
+            await self._create(task, next(c for c in task.containers if c.name == source.container))
+        async with self._lock(task, spec.name):
+            return await self._make(task, spec)
+
+    def _lock(self, task: TaskSpec, name: str) -> asyncio.Lock:
+        return self._locks.setdefault(task.task_id, {}).setdefault(name, asyncio.Lock())
+
+    async def _make(self, task: TaskSpec, spec: ContainerSpec) -> str:
         name = docker_spec.container_name(task, spec.name)
         digest = self._ground.digests.get(spec.image)
         config = docker_spec.container(self._engine_id, task, spec, digest)
@@ -158,7 +171,7 @@ class DockerRuntime:
             except aiodocker.DockerError as error:
                 if error.status != 404 or "image" not in error.message.lower():
                     raise
-            await self._ground.image(spec.image)
+            await self._ground.image(spec.image, spec.login)
             return await self._create_once(config, name)
 
     async def _create_once(self, config: Json, name: str) -> str:

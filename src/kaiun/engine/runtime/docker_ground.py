@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from kaiun.engine.runtime import docker_images, docker_spec
+from kaiun.engine.runtime import docker_images, docker_volumes
 from kaiun.engine.runtime.docker_client import failing_with, gone_is_fine
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Ground:
         async with self._lock:
             if not self._has_network:
                 with failing_with("ResourceInitializationError"):
-                    await self._make_network(docker_spec.network_name(self._engine_id))
+                    await self._make_network(docker_volumes.network_name(self._engine_id))
                 self._has_network = True
 
     async def _make_network(self, name: str) -> None:
@@ -40,9 +40,9 @@ class Ground:
         """Somebody may have removed it: look again before the next container."""
         self._has_network = False
 
-    async def image(self, image: str) -> None:
+    async def image(self, image: str, login: tuple[str, str] | None = None) -> None:
         """Raises RuntimeFailure (CannotPullContainerError)."""
-        self.digests[image] = await docker_images.ensure(self._docker, image)
+        self.digests[image] = await docker_images.ensure(self._docker, image, login)
 
     async def pause_image(self) -> str:
         async with self._lock:
@@ -53,12 +53,16 @@ class Ground:
     async def remove_network(self) -> None:
         self._has_network = False
         with gone_is_fine():
-            network = await self._docker.networks.get(docker_spec.network_name(self._engine_id))
+            network = await self._docker.networks.get(docker_volumes.network_name(self._engine_id))
             await network.delete()
+
+    async def remove_volumes_of(self, task_id: str) -> None:
+        """Remove the volumes that go with a task."""
+        await self._remove_volumes(docker_volumes.of_task(self._engine_id, task_id))
 
     async def clear(self) -> None:
         await self.remove_network()
-        await self._remove_volumes(docker_spec.volume_name(self._engine_id, ""))
+        await self._remove_volumes(docker_volumes.volume_name(self._engine_id, ""))
 
     async def _remove_volumes(self, prefix: str) -> None:
         volumes: Any = self._docker.volumes  # which aiodocker leaves untyped

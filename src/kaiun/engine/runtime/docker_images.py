@@ -34,18 +34,21 @@ def is_loopback(registry: str | None) -> bool:
     return registry is not None and registry.startswith(_LOOPBACK)
 
 
-async def ensure(docker: aiodocker.Docker, image: str) -> str | None:
+async def ensure(
+    docker: aiodocker.Docker, image: str, login: tuple[str, str] | None = None
+) -> str | None:
     """Make sure of the image and return its repository digest, where it has one.
 
-    A digest is pulled only if missing. A tag is pulled anew from a registry on loopback, where
-    that costs nothing, and otherwise only if missing. What cannot be pulled but is there is
-    taken. Raises RuntimeFailure (CannotPullContainerError).
+    `login` is a user and password for its registry, else those of the Docker client. A digest is
+    pulled only if missing. A tag is pulled anew from a registry on loopback, where that costs
+    nothing, and otherwise only if missing. What cannot be pulled but is there is taken. Raises
+    RuntimeFailure (CannotPullContainerError).
     """
     found = await _inspect(docker, image)
     fresh = "@" not in image and is_loopback(registry_of(image))
     if found is None or fresh:
         try:
-            await pull(docker, image)
+            await pull(docker, image, login)
             found = await _inspect(docker, image)
         except RuntimeFailure:
             if found is None:
@@ -53,10 +56,9 @@ async def ensure(docker: aiodocker.Docker, image: str) -> str | None:
     return _digest(found or {}, image)
 
 
-async def pull(docker: aiodocker.Docker, image: str) -> None:
+async def pull(docker: aiodocker.Docker, image: str, login: tuple[str, str] | None = None) -> None:
     """Raises RuntimeFailure with the text that ECS has for it."""
-    registry = registry_of(image)
-    auth = None if is_loopback(registry) else await credentials(registry)
+    auth = await _auth(registry_of(image), login)
     headers = {"X-Registry-Auth": auth} if auth else {}
     params = {"fromImage": image}
     if "@" not in image and ":" not in image.rpartition("/")[2]:
@@ -69,6 +71,14 @@ async def pull(docker: aiodocker.Docker, image: str) -> None:
                 problem = json.loads(line).get("error")
                 if problem:
                     raise RuntimeFailure("CannotPullContainerError", daemon_said(problem))
+
+
+async def _auth(registry: str | None, login: tuple[str, str] | None) -> str | None:
+    """Return the X-Registry-Auth of a pull."""
+    if login is None:
+        return None if is_loopback(registry) else await credentials(registry)
+    user, password = login
+    return _encoded({"username": user, "password": password, "serveraddress": registry or _HUB})
 
 
 async def ensure_pause(docker: aiodocker.Docker) -> str:
@@ -123,9 +133,11 @@ async def credentials(registry: str | None) -> str | None:
     server = registry or _HUB
     helper = config.get("credHelpers", {}).get(server) or config.get("credsStore")
     found = await _from_helper(helper, server) if helper else _from_file(config, server)
-    if found is None:
-        return None
-    return base64.urlsafe_b64encode(json.dumps(found).encode()).decode()
+    return None if found is None else _encoded(found)
+
+
+def _encoded(auth: Mapping[str, str]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(auth).encode()).decode()
 
 
 def _from_file(config: Json, server: str) -> Mapping[str, str] | None:

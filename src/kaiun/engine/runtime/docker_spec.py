@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from kaiun.engine.runtime.base import ContainerSpec, Mount, NetworkMode, TaskSpec
+from kaiun.engine.runtime import docker_volumes
+from kaiun.engine.runtime.base import ContainerSpec, NetworkMode, TaskSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 PAUSE: Final = "~internal~ecs~pause"  # as the ECS agent calls it
+OWN_VOLUMES: Final = "kaiun.volumes"  # label: there are volumes that go with the task
 LOOPBACK: Final = "127.0.0.1"
 READABLE: Final = frozenset({"json-file", "local"})  # drivers whose logs are followed
 _MIB: Final = 1024 * 1024
@@ -22,16 +24,6 @@ _FLUENTD_OPTIONS: Final = {
     "fluentd-sub-second-precision": "true",
 }
 _JSON_FILE_OPTIONS: Final = {"max-size": "64m", "max-file": "2"}
-
-
-def network_name(engine_id: str) -> str:
-    return f"kaiun-{engine_id[:8]}"
-
-
-def volume_name(engine_id: str, name: str) -> str:
-    """Return the Docker volume of a named volume: each engine has its own, or two engines would
-    let two servers write to one data directory."""
-    return f"{network_name(engine_id)}-{name}"
 
 
 def container_name(task: TaskSpec, name: str) -> str:
@@ -48,6 +40,11 @@ def labels(engine_id: str, task: TaskSpec, name: str) -> dict[str, str]:
         "kaiun.cluster": task.cluster,
         "kaiun.container": name,
         "kaiun.network-mode": str(task.network_mode),
+        "com.amazonaws.ecs.cluster": task.cluster,
+        "com.amazonaws.ecs.container-name": name,
+        "com.amazonaws.ecs.task-arn": task.task_arn,
+        "com.amazonaws.ecs.task-definition-family": task.family,
+        "com.amazonaws.ecs.task-definition-version": str(task.revision),
     }
 
 
@@ -56,6 +53,8 @@ def container(engine_id: str, task: TaskSpec, spec: ContainerSpec, digest: str |
     own = labels(engine_id, task, spec.name)
     if digest:
         own["kaiun.image-digest"] = digest
+    if any(mount.of_task for mount in spec.mounts):
+        own[OWN_VOLUMES] = "task"
     config: Json = {
         "Image": spec.image,
         "Env": [f"{key}={value}" for key, value in spec.environment.items()],
@@ -77,25 +76,37 @@ def container(engine_id: str, task: TaskSpec, spec: ContainerSpec, digest: str |
 
 
 def pause(engine_id: str, task: TaskSpec, image: str) -> Json:
-    """Return the request that creates the holder of an awsvpc task's network namespace."""
-    sysctls = {k: v for c in task.containers for k, v in c.sysctls.items() if _of_network(k)}
-    hosts = sorted({host for c in task.containers for host in c.extra_hosts})
-    network = network_name(engine_id)
+    """Return the request that creates the holder of the namespaces that a task shares."""
+    host: Json = {"LogConfig": {"Type": "none"}, "IpcMode": "shareable"}
     config: Json = {
         "Image": image,
         "Labels": labels(engine_id, task, PAUSE),
         "StopSignal": "SIGKILL",
         "Healthcheck": {"Test": ["NONE"]},
-        "HostConfig": {
-            "NetworkMode": network,
-            "LogConfig": {"Type": "none"},
-            "Sysctls": sysctls,
-            "ExtraHosts": hosts,
-        },
-        "NetworkingConfig": {"EndpointsConfig": {network: {"Aliases": list(task.aliases)}}},
+        "HostConfig": host,
     }
+    if task.pid_mode == "task":
+        host["Init"] = True  # somebody must reap what the containers leave
+    if task.network_mode is not NetworkMode.AWSVPC:
+        host["NetworkMode"] = "none"
+        return config
+    network = docker_volumes.network_name(engine_id)
+    host["NetworkMode"] = network
+    sysctls = [(k, v) for c in task.containers for k, v in c.sysctls.items()]
+    host["Sysctls"] = {key: value for key, value in sysctls if _of_network(key)}
+    host |= _names(*task.containers)
+    config["NetworkingConfig"] = {"EndpointsConfig": {network: {"Aliases": list(task.aliases)}}}
     hostname = next((c.hostname for c in task.containers if c.hostname), None)
     return config | ({"Hostname": hostname} if hostname else {})
+
+
+def _names(*containers: ContainerSpec) -> Json:
+    """Return how names are resolved in a network namespace: the settings of those that share it."""
+    return {
+        "ExtraHosts": sorted({host for c in containers for host in c.extra_hosts}),
+        "Dns": list(dict.fromkeys(server for c in containers for server in c.dns_servers)),
+        "DnsSearch": list(dict.fromkeys(d for c in containers for d in c.dns_search_domains)),
+    }
 
 
 def _health(spec: ContainerSpec) -> Json:
@@ -116,7 +127,19 @@ def _host_config(engine_id: str, task: TaskSpec, spec: ContainerSpec) -> Json:
     sysctls = {k: v for k, v in spec.sysctls.items() if not (shared and _of_network(k))}
     config: Json = {
         "LogConfig": log_config(spec.log_driver, spec.log_options),
-        "Binds": [_bind(engine_id, mount) for mount in spec.mounts],
+        "SecurityOpt": list(spec.security_options),
+        "Devices": [
+            {
+                "PathOnHost": device.host_path,
+                "PathInContainer": device.container_path,
+                "CgroupPermissions": device.permissions,
+            }
+            for device in spec.devices
+        ],
+        "VolumesFrom": [
+            f"{container_name(task, other.container)}{':ro' if other.read_only else ''}"
+            for other in spec.volumes_from
+        ],
         "ReadonlyRootfs": spec.read_only,
         "Privileged": spec.privileged,
         "CapAdd": list(spec.cap_add),
@@ -131,20 +154,30 @@ def _host_config(engine_id: str, task: TaskSpec, spec: ContainerSpec) -> Json:
         config["CpuShares"] = max(2, spec.cpu)
     if spec.shm_size_mib:
         config["ShmSize"] = spec.shm_size_mib * _MIB
-    return config | _memory(spec)
+    config |= docker_volumes.mounts(engine_id, task, spec)
+    return config | _memory(spec) | _shared_modes(task)
 
 
-def _bind(engine_id: str, mount: Mount) -> str:
-    named = not mount.source.startswith("/")
-    source = volume_name(engine_id, mount.source) if named else mount.source
-    return f"{source}:{mount.target}{':ro' if mount.read_only else ''}"
+def _shared_modes(task: TaskSpec) -> Json:
+    """pidMode and ipcMode of a task; `task`: what its pause container has."""
+    holder = f"container:{container_name(task, PAUSE)}"
+    modes = {"PidMode": task.pid_mode, "IpcMode": task.ipc_mode}
+    return {key: holder if mode == "task" else mode for key, mode in modes.items() if mode}
+
+
+def needs_pause(task: TaskSpec) -> bool:
+    """Tell whether the containers of a task share a namespace, which somebody has to hold."""
+    return task.network_mode is NetworkMode.AWSVPC or "task" in (task.pid_mode, task.ipc_mode)
 
 
 def _memory(spec: ContainerSpec) -> Json:
-    """A hard limit includes swap: an ECS instance has none, so more memory is more memory."""
+    """A hard limit includes swap: an ECS instance has none unless the definition gives it some."""
     config: Json = {}
     if spec.memory_mib:
-        config["Memory"] = config["MemorySwap"] = spec.memory_mib * _MIB
+        config["Memory"] = spec.memory_mib * _MIB
+        config["MemorySwap"] = (spec.memory_mib + spec.swap_mib) * _MIB
+    if spec.swappiness is not None:
+        config["MemorySwappiness"] = spec.swappiness
     if spec.memory_reservation_mib:
         config["MemoryReservation"] = spec.memory_reservation_mib * _MIB
     return config
@@ -158,11 +191,11 @@ def _with_network(config: Json, engine_id: str, task: TaskSpec, spec: ContainerS
             return config
         case NetworkMode.HOST | NetworkMode.NONE as mode:
             host["NetworkMode"] = str(mode)
-            host["ExtraHosts"] = list(spec.extra_hosts)
+            host |= _names(spec)
             return config
-    network = network_name(engine_id)
+    network = docker_volumes.network_name(engine_id)
     host["NetworkMode"] = network
-    host["ExtraHosts"] = list(spec.extra_hosts)
+    host |= _names(spec)
     if spec.hostname:
         config["Hostname"] = spec.hostname
     config["ExposedPorts"] = {f"{p.container_port}/{p.protocol}": {} for p in spec.ports}

@@ -81,7 +81,7 @@ class Watcher:
             async with self._gate:
                 inspected = await self._docker.containers.container(container_id).show()
             task_id = inspected["Config"]["Labels"]["kaiun.task"]
-            seen = docker_state.observation(inspected, self.addresses.get(task_id))
+            seen = docker_state.observation(inspected, self.addresses.get(task_id) or None)
             if seen.name == docker_spec.PAUSE:
                 self._see_pause(seen)
                 return
@@ -167,8 +167,8 @@ class Watcher:
             await self.refresh(container_id)
 
     def _see_pause(self, seen: Observation) -> None:
-        if seen.status is ContainerStatus.RUNNING and seen.address:
-            self.addresses[seen.task_id] = seen.address
+        if seen.status is ContainerStatus.RUNNING:
+            self.addresses[seen.task_id] = seen.address or ""
         else:
             self.addresses.pop(seen.task_id, None)
 

@@ -1,0 +1,63 @@
+"""What a task definition names and others keep: secrets, environment files, registry logins."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from kaiun.engine.store import Doc
+
+if TYPE_CHECKING:
+    from kaiun.engine.envfiles import EnvFileReader
+    from kaiun.engine.secrets import SecretReader
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Supplies:
+    """`secrets` by valueFrom, variables of `files` by ARN, `logins` by credentialsParameter."""
+
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    logins: Mapping[str | None, tuple[str, str]] = field(default_factory=dict)
+
+
+Supply = Callable[[Doc, Mapping[str, Doc]], Awaitable[Supplies]]
+
+
+class Supplier:
+    """Fetches what a task needs, nothing twice."""
+
+    def __init__(self, secrets: SecretReader, files: EnvFileReader) -> None:
+        self._secrets = secrets
+        self._files = files
+
+    async def __call__(self, definition: Doc, overrides: Mapping[str, Doc]) -> Supplies:
+        """Return the supplies of a task; `overrides` by container. Raises RuntimeFailure."""
+        containers = definition["containerDefinitions"]
+        files = {f for c in containers for f in env_files(c, overrides.get(c["name"], {}))}
+        return Supplies(
+            secrets={n: await self._secrets.value(n) for n in sorted(_secrets(containers))},
+            logins={n: await self._secrets.login(n) for n in sorted(_logins(containers))},
+            files={arn: await self._files(arn) for arn in sorted(files)},
+        )
+
+
+def env_files(container: Doc, override: Doc) -> list[str]:
+    """Return the ARNs of a container's environment files, the most telling first."""
+    listed = [*override.get("environmentFiles", ()), *container.get("environmentFiles", ())]
+    return [file["value"] for file in listed]
+
+
+def _secrets(containers: Iterable[Doc]) -> set[str]:
+    names = set()
+    for container in containers:
+        names |= {s["valueFrom"] for s in container.get("secrets", ())}
+        options = container.get("logConfiguration", {}).get("secretOptions", ())
+        names |= {s["valueFrom"] for s in options}
+    return names
+
+
+def _logins(containers: Iterable[Doc]) -> set[str]:
+    asked = (c.get("repositoryCredentials", {}).get("credentialsParameter") for c in containers)
+    return {name for name in asked if name}
