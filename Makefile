@@ -1,4 +1,4 @@
-.PHONY: setup demo test lint bench requirements clean
+.PHONY: setup demo test lint bench soak requirements clean
 
 setup:          ## what is missing: Debian packages, Docker Engine, .venv
 	@scripts/setup
@@ -14,6 +14,9 @@ lint: setup     ## the first half of test
 
 bench:          ## the figures, as ratios in one run
 	@scripts/bench
+
+soak:           ## 200 rollouts under kills, with real containers and imagined ones; KAIUN_SOAK_SEED repeats one
+	@scripts/soak
 
 requirements: setup ## pin anew what pyproject.toml asks for
 	@scripts/requirements

@@ -44,8 +44,7 @@ def band(trials: int, share: float, covered: float) -> range:
     """Return the counts of a binomial trial with probability `covered`, both tails alike."""
     tail, below, low, high = (1 - covered) / 2, 0.0, None, None
     for count in range(trials + 1):
-        chance = math.comb(trials, count) * share**count * (1 - share) ** (trials - count)
-        below += chance
+        below += chance(trials, share, count)
         if low is None and below > tail:
             low = count
         if high is None and below >= 1 - tail:
@@ -53,6 +52,25 @@ def band(trials: int, share: float, covered: float) -> range:
     assert low is not None
     assert high is not None
     return range(low, high + 1)
+
+
+def chance(trials: int, share: float, count: int) -> float:
+    """Return how likely a binomial trial is to have exactly this count."""
+    return math.comb(trials, count) * share**count * (1 - share) ** (trials - count)
+
+
+def outside(trials: int, share: float, counts: range) -> float:
+    """Return how likely a binomial trial is to have none of these counts."""
+    return 1 - math.fsum(chance(trials, share, count) for count in counts)
+
+
+def said_of(count: int, counts: range) -> str:
+    """Return what a count outside of the band means: a mistake, or one run of many."""
+    runs = round(1 / outside(REQUESTS, SHARE, counts))
+    return (
+        f"{count} of {REQUESTS} requests went to the canary instead of {counts[0]} to {counts[-1]};"
+        f" chance alone does that in one run of {runs}, so run it again first"
+    )
 
 
 def answers(port: int, count: int) -> Counter[str]:
@@ -127,7 +145,8 @@ def test_five_percent_of_requests_go_to_the_canary_then_all_of_them(
         assert weights(machine.client("elbv2"), road.production)[road.green] == 100 * SHARE
         seen = answers(port, REQUESTS)
         assert seen.keys() <= {"v1", "v2"}
-        assert seen["v2"] in band(REQUESTS, SHARE, BAND)
+        expected = band(REQUESTS, SHARE, BAND)
+        assert seen["v2"] in expected, said_of(seen["v2"], expected)
         assert answers(test_port, 50) == {"v2": 50}
         act(machine, deployment, hook, "CONTINUE")
         wait_for(machine.client("ecs"), deployment, status="SUCCESSFUL")
@@ -153,4 +172,7 @@ def test_an_aborted_canary_goes_back(machine: Engine, image: str) -> None:
 
 
 def test_the_band_is_that_of_the_binomial() -> None:
-    assert band(REQUESTS, SHARE, BAND) == range(29, 75)
+    counts = band(REQUESTS, SHARE, BAND)
+    assert counts == range(29, 75)
+    assert outside(REQUESTS, SHARE, counts) < 1 - BAND
+    assert "one run of 1245" in said_of(80, counts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 
@@ -11,7 +12,13 @@ from support.containers import Harness, docker, until
 
 from kaiun.engine import probe
 from kaiun.engine.runtime import docker_pause
-from kaiun.engine.runtime.base import NetworkMode, PortMapping, RuntimeFailure
+from kaiun.engine.runtime.base import (
+    PAUSE,
+    ContainerStatus,
+    NetworkMode,
+    PortMapping,
+    RuntimeFailure,
+)
 
 pytestmark = pytest.mark.docker
 
@@ -98,6 +105,47 @@ def test_pause_container_is_no_container_of_the_task(harness: Harness, run: Run)
         assert {o.name for o in harness.seen} == {"app"}
         await harness.runtime.remove(task.task_id)
         assert docker("ps", "-aq", "--filter", f"label=kaiun.task={task.task_id}") == ""
+
+    run(body)
+
+
+def test_the_end_of_a_shared_namespace_is_told(harness: Harness, run: Run) -> None:
+    async def body() -> None:
+        task = harness.task(harness.shell("exec sleep 100"), network_mode=NetworkMode.AWSVPC)
+        await harness.up(task)
+        marks = (f"label=kaiun.task={task.task_id}", f"label=kaiun.container={PAUSE}")
+        holder = docker("ps", "-q", *(f"--filter={mark}" for mark in marks))
+        docker("kill", holder)
+        assert (await harness.exited(PAUSE)).task_id == task.task_id
+        await harness.runtime.close()
+        docker("rm", "-f", holder)
+        harness.seen.clear()
+        await harness.open()
+        told = harness.last(PAUSE)
+        assert told is not None
+        assert (told.task_id, told.status) == (task.task_id, ContainerStatus.GONE)
+
+    run(body)
+
+
+@pytest.mark.parametrize("mode", [NetworkMode.BRIDGE, NetworkMode.AWSVPC])
+def test_a_task_removed_while_it_begins_leaves_nothing(
+    harness: Harness, run: Run, mode: NetworkMode
+) -> None:
+    async def begin_and_remove(patience_s: float) -> None:
+        task = harness.task(harness.shell("exec sleep 100"), network_mode=mode)
+        beginning = asyncio.create_task(harness.up(task))
+        await asyncio.sleep(patience_s)  # how far it gets, no condition
+        await harness.runtime.remove(task.task_id)
+        with contextlib.suppress(RuntimeFailure):
+            await beginning
+            await harness.runtime.remove(task.task_id)
+
+    async def body() -> None:
+        await harness.up(harness.task(harness.shell("exit")))  # image and network are there
+        for tick in range(12):
+            await begin_and_remove(tick * 0.02)
+        assert len(await harness.runtime.tasks()) == 1
 
     run(body)
 

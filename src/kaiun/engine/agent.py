@@ -16,6 +16,7 @@ from kaiun.engine.observed import lifecycle_view, show_container
 from kaiun.engine.operations.making import release
 from kaiun.engine.operations.tasks import touch
 from kaiun.engine.runtime.base import (
+    PAUSE,
     ContainerStatus,
     Observation,
     Runtime,
@@ -52,6 +53,9 @@ class Agent:
 
     def observe(self, seen: Observation) -> None:
         """Take note of what is true of a container now."""
+        if seen.name == PAUSE:
+            self._observe_namespace(seen)
+            return
         known = seen.runtime_id in self.by_runtime_id
         self.by_runtime_id[seen.runtime_id] = (seen.task_id, seen.name)
         task = self._world.tasks.get(seen.task_id)
@@ -77,6 +81,15 @@ class Agent:
             self._world.wake_task(seen.task_id)
         if not known:
             self.on_new_container(seen.runtime_id)
+
+    def _observe_namespace(self, seen: Observation) -> None:
+        """A task whose network namespace has lost its holder is cut off, and cannot go on."""
+        task = self._world.tasks.get(seen.task_id)
+        over = seen.status in (ContainerStatus.EXITED, ContainerStatus.GONE)
+        if over and task is not None and task["desiredStatus"] == "RUNNING":
+            task["_"]["cut_off"] = True
+            touch(self._world, task)
+            self._world.wake_task(seen.task_id)
 
     def lost(self, seen: set[tuple[str, str]]) -> None:
         """Mark as GONE every container that ran before and that the runtime did not show."""

@@ -57,6 +57,7 @@ def lifecycle_view(world: World, task: Doc) -> view.TaskView:
         target_groups=len(own["load_balancers"]),
         targets=targets_of(world, task),
         removed=own["removed"],
+        cut_off=own.get("cut_off", False),
         stop_code=StopCode(code) if code else None,
         stopped_reason=task.get("stoppedReason", ""),
     )

@@ -43,10 +43,12 @@ class Targets:
     def register(
         self, group: str, target_id: str, port: int, address: str, task: str | None
     ) -> str:
-        """Register one target; a draining one of the same address starts anew."""
+        """Register one target; a draining one of the same address starts anew, and so does that
+        of a task whose containers have died and left the address to this one."""
         key = target_key(group, target_id, port)
         old = self._world.targets.get(key)
-        if old is None or decode(TargetHealth, old["health"]).state is TargetState.DRAINING:
+        taken = old is not None and task is not None and old["task"] != task
+        if old is None or taken or old["health"]["state"] == "draining":
             self._world.targets[key] = {
                 "target_group": group,
                 "id": target_id,
@@ -57,6 +59,8 @@ class Targets:
                 "health": encode(target.attached(TargetHealth())),
             }
             self.rewire()
+            if old is not None and old["task"]:
+                self._world.wake_task(old["task"])
         return key
 
     def register_task(self, task: Doc) -> None:
@@ -103,7 +107,7 @@ class Targets:
 
     def deregister_task(self, task: Doc) -> None:
         for key in task["_"]["targets"]:
-            doc = self._world.targets.get(key)
+            doc = self._own(task, key)
             if doc is not None and doc["health"]["state"] != "draining":
                 self.deregister(key)
                 self._say("deregistered", task["_"]["service"], doc["target_group"])
@@ -111,8 +115,13 @@ class Targets:
 
     def forget_task(self, task: Doc) -> None:
         for key in task["_"]["targets"]:
-            if key in self._world.targets:
+            if self._own(task, key) is not None:
                 self._forget(key)
+
+    def _own(self, task: Doc, key: str) -> Doc | None:
+        """Return a task's registration, unless it is gone or another task's by now."""
+        doc = self._world.targets.get(key)
+        return doc if doc is not None and doc["task"] == task["_"]["id"] else None
 
     def _forget(self, key: str) -> None:
         doc = self._world.targets[key]

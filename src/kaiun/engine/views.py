@@ -37,7 +37,7 @@ def targets_of(world: World, task: Doc) -> tuple[Target, ...]:
     found = []
     for key in task["_"]["targets"]:
         target = world.targets.get(key)
-        if target is not None:
+        if target is not None and target["task"] == task["_"]["id"]:
             health = decode(TargetHealth, target["health"])
             found.append(
                 Target(

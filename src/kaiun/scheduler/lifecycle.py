@@ -67,7 +67,7 @@ def _judge(task: TaskView, now: float) -> TaskView:
     if failure:
         return _stop(task, StopCode.TASK_FAILED_TO_START, failure)
     over = [c for c in task.containers if c.essential and c.status in _OVER]
-    if over:
+    if over or task.cut_off:
         return _stop(task, StopCode.ESSENTIAL_CONTAINER_EXITED, _reason(over))
     problem = unmet(task.containers, now)
     if problem:
@@ -139,7 +139,7 @@ def _dead(task: TaskView) -> bool:
 
 
 def _stop_containers(task: TaskView) -> Step:
-    live = [c for c in task.containers if c.status not in (*_OVER, ContainerStatus.ABSENT)]
+    live = [c for c in task.containers if c.status is ContainerStatus.RUNNING]  # others: Remove
     if not live:
         return _say(task, TaskStatus.DEPROVISIONING)
     turn = [c for c in live if may_stop(c, live)]

@@ -70,6 +70,7 @@ class TaskView:
     target_groups: int = 0
     targets: tuple[Target, ...] = ()  # registrations that are not yet drained
     removed: bool = False  # containers and network are gone
+    cut_off: bool = False  # its network namespace has ended behind its back
     stop_code: StopCode | None = None
     stopped_reason: str = ""
 

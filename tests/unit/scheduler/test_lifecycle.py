@@ -319,6 +319,29 @@ def test_a_task_that_is_stopped_before_it_started_starts_nothing() -> None:
     assert machine.done == [Remove()]
 
 
+def test_a_container_that_was_created_and_never_started_does_not_hold_up_the_end() -> None:
+    machine = Machine(ContainerView("web"), ContainerView("side"))
+    machine.task = replace(machine.task, last_status=TaskStatus.PENDING, prepared=True)
+    machine.observe("side", status=UP)
+    machine.observe("web", status=ContainerStatus.CREATED)
+    machine.deaf = {StartContainer}
+    machine.stop().settle()
+    assert machine.task.last_status is TaskStatus.STOPPED
+    assert machine.stopped() == ["side"]
+
+
+@pytest.mark.parametrize("status", [TaskStatus.PENDING, TaskStatus.RUNNING])
+def test_a_task_whose_network_has_ended_stops_as_by_an_essential_container(
+    status: TaskStatus,
+) -> None:
+    machine = Machine(ContainerView("web"))
+    machine.task = replace(machine.task, last_status=status, prepared=True, cut_off=True)
+    machine.observe("web", status=UP)
+    machine.settle()
+    assert machine.task.stop_code is StopCode.ESSENTIAL_CONTAINER_EXITED
+    assert machine.task.last_status is TaskStatus.STOPPED
+
+
 def test_the_reason_a_task_was_stopped_for_is_kept_when_its_containers_exit() -> None:
     machine = Machine(ContainerView("web")).settle().stop().settle()
     assert machine.task.stopped_reason == "Task stopped by user"

@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
+
+# holds the network namespace of an awsvpc task, and is essential; so called by ECS's agent
+PAUSE: Final = "~internal~ecs~pause"
 
 
 class NetworkMode(StrEnum):

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from kaiun.engine.runtime import docker_volumes
-from kaiun.engine.runtime.base import ContainerSpec, NetworkMode, TaskSpec
+from kaiun.engine.runtime.base import PAUSE, ContainerSpec, NetworkMode, TaskSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Json = dict[str, Any]
 
-PAUSE: Final = "~internal~ecs~pause"  # as the ECS agent calls it
 OWN_VOLUMES: Final = "kaiun.volumes"  # label: there are volumes that go with the task
 LOOPBACK: Final = "127.0.0.1"
 READABLE: Final = frozenset({"json-file", "local"})  # drivers whose logs are followed

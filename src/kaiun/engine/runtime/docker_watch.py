@@ -10,7 +10,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from kaiun.engine.runtime import docker_spec, docker_state
-from kaiun.engine.runtime.base import ContainerStatus, Observation, Observe, Sink
+from kaiun.engine.runtime.base import (
+    PAUSE,
+    ContainerStatus,
+    NetworkMode,
+    Observation,
+    Observe,
+    Sink,
+)
 from kaiun.engine.runtime.docker_client import UNREACHABLE, stream, unreachable
 from kaiun.engine.runtime.docker_logs import Follower, Positions
 
@@ -82,7 +89,7 @@ class Watcher:
                 inspected = await self._docker.containers.container(container_id).show()
             task_id = inspected["Config"]["Labels"]["kaiun.task"]
             seen = docker_state.observation(inspected, self.addresses.get(task_id) or None)
-            if seen.name == docker_spec.PAUSE:
+            if seen.name == PAUSE:
                 self._see_pause(seen)
                 return
             self.ids[(seen.task_id, seen.name)] = container_id
@@ -139,13 +146,16 @@ class Watcher:
 
     async def _look(self) -> None:
         """Look at all containers; at those that hold a task's address first."""
-        listed = {c["Id"]: c["Labels"]["kaiun.container"] for c in await self.containers()}
+        found = await self.containers()
+        listed = {c["Id"]: c["Labels"]["kaiun.container"] for c in found}
         for container_id in (set(self.known) | self.own) - set(listed):
             self._vanish(container_id)
         self._positions.keep_only(set(listed))
-        pauses = {i for i, name in listed.items() if name == docker_spec.PAUSE}
+        pauses = {i for i, name in listed.items() if name == PAUSE}
         await asyncio.gather(*map(self._refresh_quietly, pauses))
         await asyncio.gather(*map(self._refresh_quietly, set(listed) - pauses))
+        for task_id in _without_pause([container["Labels"] for container in found]):
+            self._observe(Observation(task_id, PAUSE, "", ContainerStatus.GONE))
 
     def _on_event(self, event: Json) -> None:
         container_id, action = event["Actor"]["ID"], event["Action"]
@@ -157,6 +167,8 @@ class Watcher:
     def _vanish(self, container_id: str) -> None:
         """Forget a container; tell that it is gone unless we removed it ourselves."""
         known = self.forget(container_id)
+        if known is not None and known.name == PAUSE:
+            self.addresses.pop(known.task_id, None)
         if container_id in self.own:
             self.own.discard(container_id)
         elif known is not None:
@@ -165,12 +177,17 @@ class Watcher:
     async def _refresh_quietly(self, container_id: str) -> None:
         with contextlib.suppress(*UNREACHABLE):
             await self.refresh(container_id)
+        if container_id not in self.known:  # removed since
+            self._locks.pop(container_id, None)
 
     def _see_pause(self, seen: Observation) -> None:
         if seen.status is ContainerStatus.RUNNING:
             self.addresses[seen.task_id] = seen.address or ""
         else:
             self.addresses.pop(seen.task_id, None)
+        self.known[seen.runtime_id] = seen
+        if seen.status is ContainerStatus.EXITED and seen.runtime_id not in self.own:
+            self._observe(seen)
 
     def _follow(self, seen: Observation, inspected: Json) -> None:
         driver = inspected["HostConfig"]["LogConfig"]["Type"]
@@ -191,3 +208,9 @@ class Watcher:
         self._work.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("work on a container failed", exc_info=task.exception())
+
+
+def _without_pause(marks: list[dict[str, str]]) -> set[str]:
+    """Return the tasks whose containers share a network namespace that nobody holds any more."""
+    held = {m["kaiun.task"] for m in marks if m["kaiun.container"] == PAUSE}
+    return {m["kaiun.task"] for m in marks if m["kaiun.network-mode"] == NetworkMode.AWSVPC} - held
