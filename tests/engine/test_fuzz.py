@@ -21,6 +21,7 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from support.ecr import digest_of, layer, manifest
 from support.engine import Engine, container, register
 from support.fuzz import Pool, Requests, model_of
 
@@ -32,7 +33,8 @@ EACH = 12  # plausible, odd and unknown requests of each operation in a round
 TIMEOUT_S = 10.0
 _numbers = itertools.count(1)
 CLIENTS = {
-    "ecs": "ecs", "elasticloadbalancing": "elbv2", "logs": "logs", "scheduler": "scheduler",
+    "ecr": "ecr", "ecs": "ecs", "elasticloadbalancing": "elbv2", "logs": "logs",
+    "scheduler": "scheduler",
 }  # fmt: skip
 IMPLEMENTED = sorted(HANDLERS)
 
@@ -137,8 +139,8 @@ def wire(fuzzed: Engine) -> Iterator[Wire]:
 
 @pytest.fixture(scope="module")
 def clients(fuzzed: Engine) -> Iterator[list[Any]]:
-    """Return clients of ECS, ELBv2 and CloudWatch Logs."""
-    clients = [fuzzed.client(name) for name in ("ecs", "elbv2", "logs")]
+    """Return clients of ECS, ELBv2, CloudWatch Logs and ECR."""
+    clients = [fuzzed.client(name) for name in ("ecs", "elbv2", "logs", "ecr")]
     yield clients
     for client in clients:
         client.close()
@@ -148,7 +150,7 @@ def clients(fuzzed: Engine) -> Iterator[list[Any]]:
 def pool(clients: list[Any]) -> Pool:
     """Names of things that exist, by the members that ask for them; of one test alone."""
     n = str(next(_numbers))
-    ecs, elbv2, logs = clients
+    ecs, elbv2, logs, ecr = clients
     ecs.create_cluster(clusterName=n)
     definition = register(ecs, f"f{n}", container(portMappings=[{"containerPort": 80}]))
     service = ecs.create_service(
@@ -168,10 +170,23 @@ def pool(clients: list[Any]) -> Pool:
     rule = elbv2.describe_rules(ListenerArn=listener)["Rules"][0]["RuleArn"]
     logs.create_log_group(logGroupName=f"l{n}")
     logs.create_log_stream(logGroupName=f"l{n}", logStreamName="s")
+    repository = ecr.create_repository(repositoryName=f"r-{n}")["repository"]["repositoryArn"]
+    text = manifest(layer(n))
+    image = ecr.put_image(repositoryName=f"r-{n}", imageManifest=text, imageTag="v1")["image"]
+    policy = json.dumps({"rules": [{
+        "rulePriority": 1, "action": {"type": "expire"},
+        "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 5},
+    }]})  # fmt: skip
+    upload = ecr.initiate_layer_upload(repositoryName=f"r-{n}")["uploadId"]
     return {
+        "repositoryName": [f"r-{n}", f"r-{n}b"], "imageTag": ["v1", "v2"], "uploadId": [upload],
+        "imageDigest": [image["imageId"]["imageDigest"]], "imageManifest": [text],
+        "registryId": ["000000000000"], "layerDigest": [digest_of(layer(n))],
+        "lifecyclePolicyText": [policy], "policyText": ["{}"],
         "cluster": [n], "clusterName": [n, f"{n}b"], "taskDefinition": [f"f{n}", definition],
         "service": ["svc", service], "serviceName": ["svc", "svc2"], "family": [f"f{n}"],
-        "familyPrefix": [f"f{n}"], "task": [task], "resourceArn": [service, task, definition],
+        "familyPrefix": [f"f{n}"], "task": [task],
+        "resourceArn": [service, task, definition, repository],
         "containerInstance": [instance], "containerInstanceArn": [instance],
         "targetId": [instance], "targetGroupArn": [group["TargetGroupArn"]],
         "serviceDeploymentArn": [deployment["serviceDeploymentArn"]],

@@ -16,7 +16,13 @@ AWS = Path(sys.executable).with_name("aws")
 
 
 def aws(engine: Engine, *words: str) -> Any:
-    """Run one command; return what it printed."""
+    """Run one command; return the JSON that it printed."""
+    text = printed(engine, *words)
+    return json.loads(text) if text.strip() else None
+
+
+def printed(engine: Engine, *words: str) -> str:
+    """Run one command; return the text that it printed."""
     done = subprocess.run(
         [str(AWS), *words],
         env={**os.environ, **read_env(engine.home).variables(), "AWS_PAGER": ""},
@@ -26,4 +32,4 @@ def aws(engine: Engine, *words: str) -> Any:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout) if done.stdout.strip() else None
+    return done.stdout

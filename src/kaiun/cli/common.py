@@ -132,7 +132,12 @@ def credentials(connected: Callable[[], Aws]) -> CredentialSource:
     def token(_region: str) -> str:
         return b64encode(":".join(connected().ecr.credentials()).encode()).decode()
 
-    return ecr(token)
+    def is_local(host: str) -> bool:
+        from kaiun.local.home import is_ecr
+
+        return is_ecr(host) and connected().is_local
+
+    return ecr(token, is_local)
 
 
 def asset_stage(

@@ -14,6 +14,7 @@ from kaiun.engine.protocol import model as models
 
 _TITLES = {
     "ecs": "Amazon ECS",
+    "ecr": "Amazon ECR",
     "elasticloadbalancing": "Elastic Load Balancing v2",
     "logs": "CloudWatch Logs",
     "scheduler": "EventBridge Scheduler",

@@ -25,6 +25,7 @@ H = TypeVar("H", bound=Handler)
 HANDLERS: dict[tuple[str, str], Handler] = {}
 
 _NOT_HERE = {
+    "ecr": "ValidationException",
     "ecs": "UnsupportedFeatureException",
     "elasticloadbalancing": "OperationNotPermitted",
     "logs": "InvalidOperationException",
@@ -204,4 +205,8 @@ def _validated(service: str, name: str, raw: Any) -> Params:
 
 
 _INVALID = {"elasticloadbalancing": "ValidationError", "scheduler": "ValidationException"}
-_FAILED = {"ecs": "ServerException", "scheduler": "InternalServerException"}
+_FAILED = {
+    "ecr": "ServerException",
+    "ecs": "ServerException",
+    "scheduler": "InternalServerException",
+}

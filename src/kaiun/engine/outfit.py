@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+Login = Callable[[str], tuple[str, str] | None]  # a registry → user and password, our own
+
 
 class _Options(Protocol):
     @property
@@ -75,8 +77,11 @@ class Outfit:
     runtime: Runtime
     balancer: Balancer
 
-    def __init__(self, options: _Options, engine_id: str, sides: Sides, clock: Clock) -> None:
+    def __init__(
+        self, options: _Options, engine_id: str, sides: Sides, clock: Clock, login: Login
+    ) -> None:
         self.sides = sides
+        self._login = login
         self._clock = clock
         self.registry_address = f"localhost:{options.registry_port}"
         self.fluent_address = f"127.0.0.1:{options.fluent_port}"
@@ -100,7 +105,9 @@ class Outfit:
             from kaiun.engine.balancer.haproxy import HaproxyBalancer
             from kaiun.engine.runtime.docker import DockerRuntime
 
-            self.runtime = DockerRuntime(self._engine_id, home, positions_on_request=True)
+            self.runtime = DockerRuntime(
+                self._engine_id, home, positions_on_request=True, login=self._login
+            )
             self.balancer = HaproxyBalancer(home, on_loss)
         self._loaded = True
 
@@ -145,6 +152,12 @@ class Outfit:
         self._registry = Registry(self._options.home, self._options.registry_port)
         port = await self._registry.start()
         self.registry_address = f"localhost:{port}"
+
+    async def locate_registry(self) -> tuple[str, int]:
+        """Return where the registry listens. Raises EngineError while there is none."""
+        if self._registry is None:
+            raise EngineError("the registry does not run yet")
+        return "127.0.0.1", self._registry.port
 
     async def reset(self) -> None:
         """Remove what the store no longer knows, and end the side services with their data."""

@@ -20,6 +20,8 @@ from kaiun.engine import operations  # noqa: F401  (registers the handlers)
 from kaiun.engine.agent import Agent
 from kaiun.engine.alarms import AlarmReader, Alarms
 from kaiun.engine.core import Core
+from kaiun.engine.ecr import token
+from kaiun.engine.ecr.images import Images, Uploads
 from kaiun.engine.envfiles import EnvFileReader
 from kaiun.engine.functions import Functions
 from kaiun.engine.logbook import Logbook
@@ -109,6 +111,8 @@ class _Process:
             steady_s=steady_s,
         )
         self._world.null_runtime = options.runtime == "null"
+        self._world.images = Images(options.home / "registry")
+        self._world.uploads = Uploads(options.home / "layer-uploads")
         self._ended = asyncio.Event()
         self._ready = False
         self._stop_containers = False
@@ -123,7 +127,7 @@ class _Process:
         self._world.endpoint = f"http://{HOST}:{self._port}"
         sides = Sides(self._options.home)
         engine_id = self._identity.engine_id
-        self._outfit = Outfit(self._options, engine_id, sides, self._world.clock)
+        self._outfit = Outfit(self._options, engine_id, sides, self._world.clock, self._login)
         self._targets = Targets(self._world, self._outfit.probe)
         self._rules = Rules(self._world, RuleReader(self._identity, sides.locate))
         sides.on_loss = self._rules.forget
@@ -132,6 +136,7 @@ class _Process:
             Proxy(sides.locate),
             self,
             self._rules,
+            Proxy(self._outfit.locate_registry),
             open_reset=self._options.allow_reset,
         )
         config = uvicorn.Config(
@@ -158,6 +163,14 @@ class _Process:
             server.should_exit = True
             await serving
             self._store.close()
+
+    def _login(self, registry: str) -> tuple[str, str] | None:
+        """Return the login that tasks' images are pulled with: ours for our ECR, as the agent of
+        ECS has the execution role's."""
+        port = self._world.ecr_host.rpartition(":")[2]
+        if registry not in (f"localhost:{port}", f"127.0.0.1:{port}"):
+            return None
+        return token.USER, token.make(self._identity.secret_key, self._world.now())[0]
 
     async def _start_or_end(self) -> None:
         """Start; told to end meanwhile, wait for that no longer than START_PATIENCE_S."""

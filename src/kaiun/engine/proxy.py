@@ -1,8 +1,9 @@
-"""Pass a request on to the side services, streamed both ways, and their answer back."""
+"""Pass a request on to a server on loopback, streamed both ways, and its answer back."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -18,7 +19,7 @@ _CHUNK = 256 * 1024
 
 
 class Proxy:
-    """`locate` starts the side services when needed and says where they listen."""
+    """`locate` starts the server when needed and says where it listens."""
 
     def __init__(self, locate: Callable[[], Awaitable[tuple[str, int]]]) -> None:
         self._locate = locate
@@ -33,12 +34,12 @@ class Proxy:
             host, port = await self._locate()
             reader, writer = await asyncio.open_connection(host, port)
         except Exception:
-            log.exception("the side services do not answer")
+            log.exception("nobody answers behind this port")
             await _fail(send)
             return
         try:
-            await _send_request(scope, receive, writer)
-            await _pass_answer(reader, send)
+            if await _send_request(scope, receive, writer):
+                await _pass_answer(reader, send)
         finally:
             writer.close()
 
@@ -47,7 +48,19 @@ async def _send_request(
     scope: MutableMapping[str, Any],
     receive: Callable[[], Awaitable[Message]],
     writer: asyncio.StreamWriter,
-) -> None:
+) -> bool:
+    """Return whether there is somebody left to answer to. What is answered to before all of it is
+    read ends the sending, not the answer."""
+    with contextlib.suppress(ConnectionError):
+        return await _send_parts(scope, receive, writer)
+    return True
+
+
+async def _send_parts(
+    scope: MutableMapping[str, Any],
+    receive: Callable[[], Awaitable[Message]],
+    writer: asyncio.StreamWriter,
+) -> bool:
     query = b"?" + scope["query_string"] if scope["query_string"] else b""
     line = scope["method"].encode() + b" " + scope["raw_path"] + query + b" HTTP/1.1\r\n"
     headers = [(n, v) for n, v in scope["headers"] if n.lower() not in _HOP]
@@ -61,7 +74,7 @@ async def _send_request(
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return
+            return False
         body, more = message.get("body", b""), message.get("more_body", False)
         if body:
             writer.write(b"%x\r\n%s\r\n" % (len(body), body) if chunked else body)
@@ -69,6 +82,7 @@ async def _send_request(
     if chunked:
         writer.write(b"0\r\n\r\n")
     await writer.drain()
+    return True
 
 
 class _Answer:
@@ -121,7 +135,8 @@ async def _pass_answer(
 
 
 async def _fail(send: Callable[[Message], Awaitable[None]]) -> None:
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"86")]
-    body = b'{"__type":"ServiceUnavailableException","message":"side services do not answer"}      '
+    body = b'{"__type":"ServiceUnavailableException","message":"nobody answers behind this port"}'
+    length = (b"content-length", str(len(body)).encode())
+    headers = [(b"content-type", b"application/json"), length]
     await send({"type": "http.response.start", "status": 503, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kaiun.engine.operations.ecr_policies import expire
 from kaiun.engine.world import World
 
 STOPPED_KEPT_S = 3600.0
@@ -11,6 +12,7 @@ def prune(world: World) -> None:
     """Forget what nobody can ask for any more."""
     _forget_tasks(world)
     _forget_definitions(world)
+    expire(world)
 
 
 def _forget_tasks(world: World) -> None:

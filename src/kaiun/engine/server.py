@@ -2,8 +2,8 @@
 
 Order of checks: Host (a name of this machine and our own port); an object of S3 asked for without a
 signature is answered by its bucket's policy; all else must not come from a page of another origin
-and must be signed, then the service in the credential scope decides. Services that do not live here
-go to the side services, streamed both ways.
+and, but for docker at the door of ECR, be signed, then the service in the credential scope decides.
+Services that do not live here go to the side services, streamed both ways.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from kaiun.engine.dispatch import (
     json_error,
     query_error,
 )
+from kaiun.engine.ecr import door
 from kaiun.engine.protocol import model as models
 from kaiun.engine.protocol.errors import ApiError
 from kaiun.engine.protocol.query import escape
@@ -81,6 +82,7 @@ class App:
         aside: Aside,
         admin: Admin,
         event_rules: rules.Rules,
+        registry: Aside,
         *,
         open_reset: bool = False,
     ) -> None:
@@ -90,6 +92,7 @@ class App:
         self._aside = aside
         self._admin = admin
         self._public = public.PublicObjects(aside)
+        self._ecr = door.Door(world, registry)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -101,6 +104,9 @@ class App:
             return
         if refusal := strange or _refuse_page(headers):
             await _reply(send, Answer(403, "application/json", _access_denied(refusal)), "-")
+            return
+        if door.wanted(scope, headers):
+            await self._ecr(scope, headers, receive, send)
             return
         if scope["path"] == "/_kaiun/health" and scope["method"] in ("GET", "HEAD"):
             health = self._admin.health()

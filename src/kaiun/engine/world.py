@@ -8,6 +8,7 @@ from typing import Protocol
 
 from kaiun.engine.clock import Clock
 from kaiun.engine.codec import decode, encode
+from kaiun.engine.ecr.images import Images, Uploads
 from kaiun.engine.identity import Identity
 from kaiun.engine.logbook import Logbook
 from kaiun.engine.store import Doc, Store, Table
@@ -49,6 +50,8 @@ class World:
         self.alarm: Callable[[], None] = _sleep_on  # wakes the loop
         self.null_runtime = False
         self.endpoint = ""  # URL of the API
+        self.images: Images  # set by whoever knows the registry's folder
+        self.uploads: Uploads
         self.registrar: Registrar  # set by whoever keeps the targets
         self.clusters = store.table("clusters")
         self.task_definitions = store.table("task_definitions")
@@ -66,6 +69,9 @@ class World:
         self.listeners = store.table("listeners")
         self.rules = store.table("rules")
         self.targets = store.table("targets")
+        self.repositories = store.table("repositories")  # by name
+        self.layer_uploads = store.table("layer_uploads")
+        self.ecr_settings = store.table("ecr_settings")
         self.schedules = store.table("schedules")
         self.schedule_groups = store.table("schedule_groups")  # by name
         self.timetable = store.table("timetable")  # what `engine.schedules` has to fire
@@ -85,6 +91,11 @@ class World:
 
     def arn(self, resource: str, service: str = "ecs") -> str:
         return self.identity.arn(resource, service)
+
+    @property
+    def ecr_host(self) -> str:
+        """Return ECR's host and port: those of the API, by the name that docker trusts."""
+        return f"localhost:{self.endpoint.rpartition(':')[2]}"
 
     def wake_service(self, arn: str) -> None:
         self.dirty_services.add(arn)

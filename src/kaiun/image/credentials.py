@@ -41,15 +41,24 @@ class Credentials:
 CredentialSource = Callable[[str], Credentials | None]  # given the registry's host[:port]
 
 
-def ecr(authorization_token: Callable[[str], str]) -> CredentialSource:
+def _no_host(_host: str) -> bool:
+    return False
+
+
+def ecr(
+    authorization_token: Callable[[str], str], is_local: Callable[[str], bool] = _no_host
+) -> CredentialSource:
     """Return a source for Amazon ECR's private registries; any other host gets None.
 
-    `authorization_token` is given a region and returns GetAuthorizationToken's base64 text.
+    `authorization_token` is given a region and returns GetAuthorizationToken's base64 text;
+    `is_local` says of a host whether it is the ECR of the local ECS (whose region is "").
     """
 
     def source(host: str) -> Credentials | None:
         matched = _ECR_HOST.fullmatch(host)
-        return decode(authorization_token(matched[1])) if matched else None
+        if not matched and not is_local(host):
+            return None
+        return decode(authorization_token(matched[1] if matched else ""))
 
     return source
 

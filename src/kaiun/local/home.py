@@ -89,6 +89,15 @@ def read_env(home: Path | None = None) -> LocalEnv:
         ) from problem
 
 
+def is_ecr(host: str, home: Path | None = None) -> bool:
+    """Return whether a registry's host[:port] is the ECR of the local ECS, at the API's port."""
+    try:
+        port = read_env(home).endpoint.rpartition(":")[2]
+    except EngineError:
+        return False
+    return host in (f"localhost:{port}", f"127.0.0.1:{port}")
+
+
 def not_running() -> EngineError:
     """Return the error that every verb shows when nobody answers."""
     return EngineError("the local ECS is not running", hint="kaiun local up")

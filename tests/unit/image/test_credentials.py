@@ -115,12 +115,14 @@ def test_ecr_is_asked_with_the_region_of_the_host() -> None:
         regions.append(region)
         return encoded("AWS:secret")
 
-    source = ecr(token)
+    source = ecr(token, lambda host: host == "localhost:4580")
+    assert source("localhost:4580") == Credentials("AWS", "secret")
+    assert source("localhost:5000") is None
     assert source(ECR) == Credentials("AWS", "secret")
     assert source("registry.example.com") is None
     assert source(f"evil.example.com/{ECR}") is None
     assert source(f"{ECR}.evil.example.com") is None
-    assert regions == ["ap-northeast-1"]
+    assert regions == ["", "ap-northeast-1"]
 
 
 def test_first_source_that_knows_wins() -> None:

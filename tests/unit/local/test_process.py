@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import stat
@@ -15,7 +16,7 @@ from kaiun.errors import EngineError
 from kaiun.local import home as places
 from kaiun.local import process
 from kaiun.local.env import export_lines
-from kaiun.local.home import LocalEnv, engine_home, read_env, state_home
+from kaiun.local.home import LocalEnv, engine_home, is_ecr, read_env, state_home
 from kaiun.local.process import Ports
 
 if TYPE_CHECKING:
@@ -52,6 +53,14 @@ def test_a_broken_env_json_is_an_expected_error(tmp_path: Path) -> None:
     (tmp_path / places.ENV_JSON).write_text("{}")
     with pytest.raises(EngineError, match="cannot read"):
         read_env(tmp_path)
+
+
+def test_ecr_is_at_the_port_of_the_api_on_this_machine(tmp_path: Path) -> None:
+    assert not is_ecr("localhost:4580", tmp_path)
+    known = {"endpoint": "http://127.0.0.1:4580", "region": "r", "access_key": "a"}
+    (tmp_path / places.ENV_JSON).write_text(json.dumps({**known, "secret_key": "s"}))
+    hosts = ("localhost:4580", "127.0.0.1:4580", "localhost:5000", "evil.example:4580")
+    assert [is_ecr(host, tmp_path) for host in hosts] == [True, True, False, False]
 
 
 def test_keys_do_not_show_in_the_repr() -> None:

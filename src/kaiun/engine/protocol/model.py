@@ -15,6 +15,7 @@ Shape = dict[str, Any]
 # signing name → (directory, API version)
 SERVICES = {
     "ecs": ("ecs", "2014-11-13"),
+    "ecr": ("ecr", "2015-09-21"),
     "elasticloadbalancing": ("elbv2", "2015-12-01"),
     "logs": ("logs", "2014-03-28"),
     "scheduler": ("scheduler", "2021-06-30"),

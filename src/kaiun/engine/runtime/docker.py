@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from kaiun.engine.runtime.docker_ground import Login
+
 Json = dict[str, Any]
 
 
@@ -53,9 +55,11 @@ class DockerRuntime:
         *,
         docker_host: str | None = None,
         positions_on_request: bool = False,
+        login: Login | None = None,
     ) -> None:
         self._engine_id = engine_id
         self._host = docker_host
+        self._login = login
         self._positions = Positions(home / "log-positions", at_once=not positions_on_request)
         self._locks: dict[str, dict[str, asyncio.Lock]] = {}  # by task and container
         self._at_work: Counter[str] = Counter()  # prepare, start and remove, by task
@@ -66,7 +70,7 @@ class DockerRuntime:
         self._positions.open()
         self._client = client = Client(self._host)
         self._docker = client.api
-        self._ground = Ground(self._docker, self._engine_id)
+        self._ground = Ground(self._docker, self._engine_id, self._login)
         self._watcher = Watcher(self._docker, self._engine_id, self._positions, observe, sink)
         try:
             await self._watcher.open()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from kaiun.engine.runtime import docker_images, docker_volumes
@@ -12,11 +13,21 @@ if TYPE_CHECKING:
     import aiodocker
 
 
+Login = Callable[[str], tuple[str, str] | None]  # a registry's host → our own user and password
+
+
+def _no_login(_registry: str) -> None:
+    return None
+
+
 class Ground:
     """Made when first needed; `clear` removes the network and the volumes."""
 
-    def __init__(self, docker: aiodocker.Docker, engine_id: str) -> None:
+    def __init__(
+        self, docker: aiodocker.Docker, engine_id: str, own_login: Login | None = None
+    ) -> None:
         self._docker = docker
+        self._own_login = own_login or _no_login
         self._engine_id = engine_id
         self._lock = asyncio.Lock()
         self._has_network = False
@@ -42,6 +53,7 @@ class Ground:
 
     async def image(self, image: str, login: tuple[str, str] | None = None) -> None:
         """Raises RuntimeFailure (CannotPullContainerError)."""
+        login = login or self._own_login(docker_images.registry_of(image) or "")
         self.digests[image] = await docker_images.ensure(self._docker, image, login)
 
     async def pause_image(self) -> str:
