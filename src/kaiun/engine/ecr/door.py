@@ -155,8 +155,8 @@ class Door:
             if message["type"] == "http.response.start" and message["status"] == 200:
                 told = dict(message["headers"]).get(b"docker-content-digest", b"").decode()
                 world, name = self._world, repository["repositoryName"]
-                repository["_"].setdefault("pulls", {})[told] = world.now()
-                if name in world.repositories:
+                if name in world.repositories and world.images.has(name, told):
+                    repository["_"].setdefault("pulls", {})[told] = world.now()
                     world.repositories.touch(name)
                     world.store.commit()
             await send(message)
