@@ -8,13 +8,7 @@ deployment failures".
 from __future__ import annotations
 
 import asyncio
-import http.client
-import logging
-import urllib.parse
-import xml.etree.ElementTree as ET
-from collections.abc import Awaitable, Callable
 
-from kaiun.engine.identity import Identity
 from kaiun.engine.operations.rollouts import fail
 from kaiun.engine.store import Doc
 from kaiun.engine.views import show_state
@@ -22,13 +16,7 @@ from kaiun.engine.world import World
 from kaiun.scheduler import events
 from kaiun.scheduler.model import RolloutState, ServiceState
 
-log = logging.getLogger(__name__)
-
 EVERY_S = 2.0
-TIMEOUT_S = 10.0
-_API = "{http://monitoring.amazonaws.com/doc/2010-08-01/}"
-
-Reader = Callable[[list[str]], Awaitable[set[str]]]  # alarm names → those in ALARM
 
 
 def names_of(service: Doc) -> list[str]:
@@ -41,9 +29,8 @@ def names_of(service: Doc) -> list[str]:
 class Alarms:
     """One watcher for each service whose deployment is in progress and has alarms."""
 
-    def __init__(self, world: World, read: Reader) -> None:
+    def __init__(self, world: World) -> None:
         self._world = world
-        self._read = read
         self._watchers: dict[str, asyncio.Task[None]] = {}
 
     def follow(self, arn: str, state: ServiceState) -> None:
@@ -63,24 +50,21 @@ class Alarms:
             quiet: set[str] = set()
             while self._is_on(arn, deployment_id):
                 names = names_of(self._world.services[arn])
-                ringing = await self._look(names)
-                if ringing is not None:
-                    self._say_watched(arn, deployment_id)
-                    if (gone := ringing & quiet) and self._is_on(arn, deployment_id):
-                        self._fail(arn, deployment_id, sorted(gone))
-                        return
-                    quiet |= set(names) - ringing
+                ringing = self._ringing(names)
+                self._say_watched(arn, deployment_id)
+                if gone := ringing & quiet:
+                    self._fail(arn, deployment_id, sorted(gone))
+                    return
+                quiet |= set(names) - ringing
                 await asyncio.sleep(EVERY_S)
         finally:
             self._watchers.pop(arn, None)
             self._world.wake_service(arn)
 
-    async def _look(self, names: list[str]) -> set[str] | None:
-        try:
-            return await self._read(names)
-        except Exception:
-            log.exception("the alarms cannot be read")
-            return None
+    def _ringing(self, names: list[str]) -> set[str]:
+        """Return those of the alarms that are in ALARM; one that does not exist is not."""
+        known = ((name, self._world.metric_alarms.get(name)) for name in names)
+        return {name for name, alarm in known if alarm and alarm["StateValue"] == "ALARM"}
 
     def _is_on(self, arn: str, deployment_id: str) -> bool:
         if arn not in self._world.services:
@@ -110,36 +94,3 @@ class Alarms:
         for watcher in watchers:
             watcher.cancel()
         await asyncio.gather(*watchers, return_exceptions=True)
-
-
-class AlarmReader:
-    """Asks the side services for alarms; `locate` says where they listen."""
-
-    def __init__(
-        self, identity: Identity, locate: Callable[[], Awaitable[tuple[str, int]]]
-    ) -> None:
-        self._identity = identity
-        self._locate = locate
-
-    async def __call__(self, names: list[str]) -> set[str]:
-        host, port = await self._locate()
-        return await asyncio.to_thread(self._describe, host, port, names)
-
-    def _describe(self, host: str, port: int, names: list[str]) -> set[str]:
-        form = {"Action": "DescribeAlarms", "Version": "2010-08-01"}
-        form |= {f"AlarmNames.member.{n}": name for n, name in enumerate(names, 1)}
-        headers = {
-            "Content-Type": "application/x-www-form-urlencoded",
-            **self._identity.routed("monitoring"),
-        }
-        connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
-        try:
-            connection.request("POST", "/", urllib.parse.urlencode(form), headers)
-            found = ET.fromstring(connection.getresponse().read())  # noqa: S314  (our own moto)
-        finally:
-            connection.close()
-        return {
-            str(alarm.findtext(f"{_API}AlarmName"))
-            for alarm in found.iter(f"{_API}member")
-            if alarm.findtext(f"{_API}StateValue") == "ALARM"
-        }

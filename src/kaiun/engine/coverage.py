@@ -8,7 +8,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from kaiun.engine import operations  # noqa: F401  (registers the handlers)
+from kaiun.engine import (
+    cloudwatch,
+    operations,  # noqa: F401  (registers the handlers)
+)
 from kaiun.engine.dispatch import HANDLERS
 from kaiun.engine.protocol import model as models
 
@@ -17,6 +20,7 @@ _TITLES = {
     "ecr": "Amazon ECR",
     "elasticloadbalancing": "Elastic Load Balancing v2",
     "logs": "CloudWatch Logs",
+    "monitoring": "Amazon CloudWatch",
     "scheduler": "EventBridge Scheduler",
 }
 _HEAD = """\
@@ -26,7 +30,8 @@ _HEAD = """\
 
 Operations of the services that live in the engine itself, by botocore's models. One that is not
 implemented answers with an error of the service's own protocol, which no client retries. Every
-other service goes to [moto](https://docs.getmoto.org/en/latest/docs/services/index.html).
+other service goes to [moto](https://docs.getmoto.org/en/latest/docs/services/index.html), as do
+dashboards and insight rules of CloudWatch.
 What differs from AWS within an operation: [local-ecs.md](local-ecs.md).
 """
 
@@ -41,9 +46,10 @@ def _section(service: str) -> Iterator[str]:
     model = models.load(service)
     known = sorted(model.operations)
     ours = [name for name in known if (service, name) in HANDLERS]
+    others = set(ours) | (cloudwatch.MOTOS if service == "monitoring" else set())
     yield f"## {_TITLES[service]}: {len(ours)} of {len(known)}\n"
     yield "Implemented: " + _listed(ours) + ".\n"
-    yield "Not implemented: " + _listed([name for name in known if name not in ours]) + ".\n"
+    yield "Not implemented: " + _listed([name for name in known if name not in others]) + ".\n"
 
 
 def _listed(names: list[str]) -> str:

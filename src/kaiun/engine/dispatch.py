@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import re
@@ -29,6 +30,7 @@ _NOT_HERE = {
     "ecs": "UnsupportedFeatureException",
     "elasticloadbalancing": "OperationNotPermitted",
     "logs": "InvalidOperationException",
+    "monitoring": "InvalidAction",
     "scheduler": "ValidationException",
 }
 
@@ -57,15 +59,26 @@ def validator(service: str) -> Validator:
 
 
 def answer_json(world: World, service: str, target: str, body: bytes, request_id: str) -> Answer:
-    """Answer an awsJson 1.1 request; `target` is the X-Amz-Target header."""
+    """Answer an awsJson request; `target` is the X-Amz-Target header."""
     del request_id
+    model = models.load(service)
     try:
         _, _, name = target.partition(".")
-        if name not in models.load(service).operations:
+        if name not in model.operations:
             raise ApiError("UnknownOperationException", f"Operation {name or target!r} is unknown.")
         return Answer(200, _JSON, _as_bytes(_run(world, service, name, _read_json(body))))
     except ApiError as error:
-        return json_error(error)
+        return _queryish_error(model, error) if model.was_query else json_error(error)
+
+
+def _queryish_error(model: models.ServiceModel, error: ApiError) -> Answer:
+    """Return an error of a service that once spoke the query protocol: a header has its old code.
+
+    Source: Smithy, "AWS query compatible" trait.
+    """
+    shape = ApiError(model.shape_of_error(error.code), error.message, status=error.status)
+    header = ("x-amzn-query-error", f"{error.code};Sender")
+    return dataclasses.replace(json_error(shape), headers=(header,))
 
 
 def answer_rest(world: World, service: str, request: Request, body: bytes) -> Answer:
@@ -204,9 +217,14 @@ def _validated(service: str, name: str, raw: Any) -> Params:
     return params
 
 
-_INVALID = {"elasticloadbalancing": "ValidationError", "scheduler": "ValidationException"}
+_INVALID = {
+    "elasticloadbalancing": "ValidationError",
+    "monitoring": "ValidationError",
+    "scheduler": "ValidationException",
+}
 _FAILED = {
     "ecr": "ServerException",
     "ecs": "ServerException",
+    "monitoring": "InternalServiceError",
     "scheduler": "InternalServerException",
 }

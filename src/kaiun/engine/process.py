@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,13 +18,16 @@ from kaiun.engine import clock as clocks
 from kaiun.engine import identity as identities
 from kaiun.engine import operations  # noqa: F401  (registers the handlers)
 from kaiun.engine.agent import Agent
-from kaiun.engine.alarms import AlarmReader, Alarms
+from kaiun.engine.alarms import Alarms
 from kaiun.engine.core import Core
 from kaiun.engine.ecr import token
 from kaiun.engine.ecr.images import Images, Uploads
 from kaiun.engine.envfiles import EnvFileReader
 from kaiun.engine.functions import Functions
 from kaiun.engine.logbook import Logbook
+from kaiun.engine.metrics import gauges
+from kaiun.engine.metrics.judging import Judge
+from kaiun.engine.metrics.monitor import Monitor
 from kaiun.engine.outfit import Outfit, Sides
 from kaiun.engine.proxy import Proxy
 from kaiun.engine.runtime.base import Observation
@@ -113,10 +116,12 @@ class _Process:
         self._world.null_runtime = options.runtime == "null"
         self._world.images = Images(options.home / "registry")
         self._world.uploads = Uploads(options.home / "layer-uploads")
+        self._world.judge = Judge(self._world, lambda ring: f"{ring.action}: nobody here does that")
         self._ended = asyncio.Event()
         self._ready = False
         self._stop_containers = False
         self._core_task: asyncio.Task[None] | None = None
+        self._monitor_task: asyncio.Task[None] | None = None
         self._access_logs: AccessLogs | None = None
 
     async def run(self) -> None:
@@ -236,13 +241,21 @@ class _Process:
         await self._access_logs.start()
 
     def _run_core(self) -> None:
-        alarms = Alarms(self._world, AlarmReader(self._identity, self._outfit.sides.locate))
+        alarms = Alarms(self._world)
         functions = Functions(self._options.home)
         self._shifts = Shifts(self._world, self._targets, functions, alarms)
         balancer = self._outfit.balancer
         core = Core(self._world, self._agent, self._targets, balancer, self._shifts)
         self._core_task = asyncio.create_task(core.run())
         self._core_task.add_done_callback(self._core_ended)
+        self._monitor_task = asyncio.create_task(
+            Monitor(self._world, self._gauges(), self._world.judge).run()
+        )
+
+    def _gauges(self) -> Sequence[gauges.Gauge]:
+        if self._world.null_runtime:
+            return gauges.imagined(self._world, self._options.home, self._options.imagined)
+        return gauges.measured(self._world, self._outfit.runtime, self._outfit.balancer)
 
     def _core_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (problem := task.exception()) is not None:
@@ -295,9 +308,10 @@ class _Process:
         self._run_core()
 
     async def _stop_core(self) -> None:
-        if self._core_task is not None:
+        if self._core_task is not None and self._monitor_task is not None:
             self._core_task.cancel()
-            await asyncio.gather(self._core_task, return_exceptions=True)
+            self._monitor_task.cancel()
+            await asyncio.gather(self._core_task, self._monitor_task, return_exceptions=True)
             await self._shifts.close()
         self._core_task = None
 

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
-from kaiun.engine import sigv4
+from kaiun.engine import cloudwatch, sigv4
 from kaiun.engine.dispatch import (
     Answer,
     answer_json,
@@ -140,7 +140,7 @@ class App:
             return
         if body is None:
             await self._pass_on(scope, receive, send)
-        elif claim.service in models.SERVICES:
+        elif claim.service in models.SERVICES and not cloudwatch.is_for_moto(request, body):
             answer = self._answer(claim.service, request, body, request_id)
             await _reply(send, answer, request_id)
         elif claim.service == "kaiun":
@@ -178,6 +178,8 @@ class App:
 
     def _answer(self, service: str, request: sigv4.Request, body: bytes, request_id: str) -> Answer:
         world, protocol = self._world, models.load(service).protocol
+        if protocol == cloudwatch.PROTOCOL:
+            return cloudwatch.answer(world, service, request, body, request_id)
         if protocol == "query":
             return answer_query(world, service, request.query, body, request_id)
         if protocol == "rest-json":

@@ -28,6 +28,14 @@ CREATE TABLE IF NOT EXISTS log_event (
 );
 CREATE INDEX IF NOT EXISTS log_event_of_stream
   ON log_event (log_group, log_stream, timestamp, id);
+CREATE TABLE IF NOT EXISTS metric (
+  id INTEGER PRIMARY KEY, namespace TEXT NOT NULL, name TEXT NOT NULL, dimensions TEXT NOT NULL,
+  UNIQUE (namespace, name, dimensions)
+);
+CREATE TABLE IF NOT EXISTS metric_point (
+  id INTEGER PRIMARY KEY, series INTEGER NOT NULL, at REAL NOT NULL, unit TEXT NOT NULL,
+  body TEXT NOT NULL, UNIQUE (series, at, unit)
+);
 """
 
 
@@ -153,7 +161,8 @@ class Store:
             if table.kind not in keep:
                 for key in list(table):
                     del table[key]
-        self.db.execute("DELETE FROM log_event")
+        for name in ("log_event", "metric_point", "metric"):
+            self.db.execute(f"DELETE FROM {name}")  # noqa: S608  (our own names)
         self.commit()
 
     def close(self) -> None:

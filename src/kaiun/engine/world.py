@@ -11,7 +11,9 @@ from kaiun.engine.codec import decode, encode
 from kaiun.engine.ecr.images import Images, Uploads
 from kaiun.engine.identity import Identity
 from kaiun.engine.logbook import Logbook
+from kaiun.engine.metrics.book import Metricbook
 from kaiun.engine.store import Doc, Store, Table
+from kaiun.scaling.alarm import AlarmState
 from kaiun.scheduler.model import ServiceState
 
 
@@ -23,6 +25,13 @@ class Registrar(Protocol):
     ) -> str: ...
     def deregister(self, key: str) -> None: ...
     def rewire(self) -> None: ...
+
+
+class Judge(Protocol):
+    """Judges all alarms when a minute has ended, and brings one into a state."""
+
+    def __call__(self, ended: float) -> None: ...
+    def turn(self, alarm: Doc, state: AlarmState, why: str, data: str = "") -> None: ...
 
 
 def _sleep_on() -> None:
@@ -44,6 +53,7 @@ class World:
         self.store = store
         self.identity = identity
         self.logbook = logbook
+        self.metricbook = Metricbook(store)
         self.clock = clock or Clock()
         self.now = self.clock.now
         self.steady_s = steady_s
@@ -53,6 +63,7 @@ class World:
         self.images: Images  # set by whoever knows the registry's folder
         self.uploads: Uploads
         self.registrar: Registrar  # set by whoever keeps the targets
+        self.judge: Judge  # brings alarms into their states
         self.clusters = store.table("clusters")
         self.task_definitions = store.table("task_definitions")
         self.families = store.table("families")
@@ -76,6 +87,8 @@ class World:
         self.schedule_groups = store.table("schedule_groups")  # by name
         self.timetable = store.table("timetable")  # what `engine.schedules` has to fire
         self.invocations = store.table("invocations")
+        self.metric_alarms = store.table("metric_alarms")  # by name
+        self.alarm_histories = store.table("alarm_histories")  # by name, also of deleted ones
         self.recall()
 
     def recall(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from kaiun.engine import identity
 from kaiun.engine.agent import Agent
-from kaiun.engine.alarms import AlarmReader, Alarms
+from kaiun.engine.alarms import Alarms
 from kaiun.engine.balancer.null import NullBalancer
 from kaiun.engine.core import Core
 from kaiun.engine.functions import Functions
@@ -45,7 +45,7 @@ def test_loop_that_is_woken_as_it_is_cancelled_ends(tmp_path: Path, turns: int) 
     agent = Agent(world, NullRuntime(tmp_path), targets, _nothing)
 
     async def body() -> None:
-        alarms = Alarms(world, AlarmReader(who, _nowhere))
+        alarms = Alarms(world)
         shifts = Shifts(world, targets, Functions(tmp_path), alarms)
         core = asyncio.create_task(Core(world, agent, targets, NullBalancer(), shifts).run())
         for _ in range(10):

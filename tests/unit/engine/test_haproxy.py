@@ -25,6 +25,7 @@ from kaiun.engine.balancer.base import (
     Listener,
     Redirect,
     Rule,
+    Served,
     Server,
     ServerState,
     Wiring,
@@ -244,7 +245,37 @@ def test_weights_share_out_the_requests(tmp_path: Path) -> None:
                 await get(port)
             assert x.requests + y.requests == 300
             assert 30 <= y.requests <= 95
-            assert await b.requests() == {"a": x.requests, "b": y.requests, "c": 0}
+            served = await b.take_served()
+            assert {name: own.requests for name, own in served.items()} == {
+                "a": x.requests, "b": y.requests, "c": 0,
+            }  # fmt: skip
+            assert {name: own.answers for name, own in served.items()} == {
+                "a": {2: x.requests}, "b": {2: y.requests}, "c": {},
+            }  # fmt: skip
+            assert all(own.requests == 0 for own in (await b.take_served()).values())
+
+    asyncio.run(body())
+
+
+def test_no_request_is_lost_to_the_count_as_servers_and_workers_come_and_go(
+    tmp_path: Path,
+) -> None:
+    async def body() -> None:
+        async with balancer(tmp_path) as b, sites("x", "y", "z") as found:
+            port, served = free_port(), Served()
+            listeners = [Listener("l", port, to("web"))]
+            for site in found * 3:
+                await b.apply(Wiring(tuple(listeners), (Backend("web", (server(site),)),)))
+                for _ in range(20):
+                    await get(port)
+                listeners.append(Listener(f"l{len(listeners)}", free_port(), to("web")))
+                changed = Wiring(tuple(listeners), (Backend("web", (server(site),)),))
+                await asyncio.gather(b.apply(changed), *(get(port) for _ in range(20)))
+            async with asyncio.timeout(10):
+                while served.requests < 360 or served.answers.get(2, 0) < 360:
+                    served = served.plus((await b.take_served()).get("web", Served()))
+                    await asyncio.sleep(0.05)
+            assert (served.requests, served.answers, served.failed) == (360, {2: 360}, 0)
 
     asyncio.run(body())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 
 class ServerState(StrEnum):
@@ -102,6 +102,33 @@ class Wiring:
     backends: tuple[Backend, ...] = field(default=())
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a target group has served: requests sent to it; answers of targets by the first digit
+    of their status; 5xx that the load balancer made itself; seconds until targets answered → how
+    many requests."""
+
+    requests: int = 0
+    answers: Mapping[int, int] = field(default_factory=dict)
+    failed: int = 0
+    times: Mapping[float, float] = field(default_factory=dict)
+
+    def plus(self, other: Served) -> Served:
+        return Served(
+            self.requests + other.requests,
+            _added(self.answers, other.answers),
+            self.failed + other.failed,
+            _added(self.times, other.times),
+        )
+
+
+N = TypeVar("N", int, float)
+
+
+def _added(one: Mapping[N, N], other: Mapping[N, N]) -> dict[N, N]:
+    return {key: one.get(key, 0) + other.get(key, 0) for key in one.keys() | other.keys()}
+
+
 class Balancer(Protocol):
     """A data plane. `apply` is idempotent, and never drops a connection that is in use."""
 
@@ -114,8 +141,8 @@ class Balancer(Protocol):
         Raises EngineError with the port where a listener's port is taken by somebody else.
         """
 
-    async def requests(self) -> Mapping[str, int]:
-        """Backend name → requests served so far (for metrics)."""
+    async def take_served(self) -> Mapping[str, Served]:
+        """Return what backends have served since the last time, by name."""
 
     async def close(self, *, stop: bool) -> None:
         """Let go; with `stop` end the data plane too."""

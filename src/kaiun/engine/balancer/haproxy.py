@@ -18,15 +18,16 @@ import shutil
 import stat
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from kaiun.engine.balancer import haproxy_config, tls
-from kaiun.engine.balancer.base import Listener, Wiring
+from kaiun.engine.balancer.base import Listener, Served, Wiring
 from kaiun.engine.balancer.haproxy_cli import Cli, Processes
+from kaiun.engine.balancer.leaving import Leavers, hold
+from kaiun.engine.balancer.tally import Tally
 from kaiun.engine.child import Child, environment, port_becomes_free
 from kaiun.errors import EngineError
 
@@ -49,9 +50,8 @@ class HaproxyBalancer:
         self._config = home / "haproxy.cfg"
         self._lock = asyncio.Lock()
         self._applied: Wiring | None = None
-        self._served: Counter[str] = Counter()  # by workers that have left
-        self._last: Counter[str] = Counter()  # by the worker that serves, when last asked
-        self._worker: int | None = None
+        self._tally = Tally()
+        self._leavers = Leavers()
 
     async def open(self) -> None:
         _program()
@@ -66,6 +66,10 @@ class HaproxyBalancer:
         self._cli = Cli(self._paths.master)
         if self._child.adopt() is not None and await self._processes() is None:
             await self._child.stop()  # ours, but it does not answer
+        elif (processes := await self._processes()) is not None:
+            for worker in _workers(processes):
+                with contextlib.suppress(OSError, TimeoutError):
+                    self._tally.begin(worker, await self._cli.stat(worker))
         self._child.watch(self._on_loss)
 
     async def apply(self, wiring: Wiring) -> None:
@@ -78,16 +82,16 @@ class HaproxyBalancer:
                 raise _taken(taken[0])
             self._applied = wiring
 
-    async def requests(self) -> Mapping[str, int]:
+    async def take_served(self) -> Mapping[str, Served]:
         async with self._lock:
             processes = await self._processes()
             if processes is not None and processes.current is not None:
                 await self._count(processes.current)
-            names = self._served.keys() | self._last.keys()
-            return {name: self._served[name] + self._last[name] for name in names}
+            return self._tally.take(_workers(processes) if processes is not None else [])
 
     async def close(self, *, stop: bool) -> None:
         self._child.release()
+        await self._leavers.close()
         if stop:
             async with self._lock:
                 self._applied = None
@@ -116,10 +120,10 @@ class HaproxyBalancer:
             await self._reload(good, mark, processes.current)
         processes = await self._processes()
         if processes is not None and processes.current is not None:
-            await self._sync(processes.current, good)
+            await self._sync(processes.current, good, counts=True)
             for pid in processes.leaving:
                 with contextlib.suppress(OSError, TimeoutError):
-                    await self._sync(pid, good)
+                    await self._sync(pid, good, counts=False)
         return taken
 
     async def _processes(self) -> Processes | None:
@@ -156,9 +160,11 @@ class HaproxyBalancer:
         self._child.watch(self._on_loss)
 
     async def _reload(self, wiring: Wiring, mark: str, worker: int) -> None:
-        await self._count(worker)
         await self._write(wiring)
+        session = await hold(self._paths.stats)
         await self._cli.ask("reload")
+        if session is not None:
+            self._leavers.add(session, lambda rows: self._tally.note(worker, rows))
         deadline = time.monotonic() + _READY_S
         while not await self._serves(mark):
             if time.monotonic() > deadline or self._child.adopt() is None:
@@ -168,8 +174,6 @@ class HaproxyBalancer:
                     detail=self._child.last_lines(),
                 )
             await asyncio.sleep(_POLL_S)
-        with contextlib.suppress(OSError, TimeoutError, KeyError):
-            await self._count(worker)  # what it served while the new one came
 
     async def _serves(self, mark: str) -> bool:
         with contextlib.suppress(OSError, TimeoutError):
@@ -196,8 +200,10 @@ class HaproxyBalancer:
             raise EngineError("HAProxy refuses its configuration", where=str(scratch), detail=lines)
         scratch.replace(self._config)
 
-    async def _sync(self, pid: int, wiring: Wiring) -> None:
+    async def _sync(self, pid: int, wiring: Wiring, *, counts: bool) -> None:
         """Make the servers of one worker those that are wanted."""
+        if counts:
+            await self._count(pid)  # a server that is deleted takes its counters along
         there = await self._cli.servers(pid)
         for backend in wiring.backends:
             if backend.name not in there:
@@ -224,14 +230,15 @@ class HaproxyBalancer:
         await self._cli.worker(pid, f"del server {name}")
 
     async def _count(self, worker: int) -> None:
-        """Note the requests served; a new worker begins at nought."""
-        if worker != self._worker:
-            self._served += self._last
-            self._worker = worker
-        rows = await self._cli.stat(worker)
-        self._last = Counter(
-            {row["pxname"]: int(row["req_tot"] or 0) for row in rows if row["svname"] == "BACKEND"}
-        )
+        """Note what a worker has served, if it still answers. (One that leaves is counted by
+        who sees it off: of two counts, the older must not come last.)"""
+        with contextlib.suppress(OSError, TimeoutError):
+            self._tally.note(worker, await self._cli.stat(worker))
+
+
+def _workers(processes: Processes) -> list[int]:
+    current = [processes.current] if processes.current is not None else []
+    return [*current, *processes.leaving]
 
 
 def _program() -> str:

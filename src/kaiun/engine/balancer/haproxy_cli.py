@@ -63,7 +63,10 @@ class Cli:
         return [row["pxname"] for row in rows if row["svname"] == "BACKEND"]
 
     async def stat(self, pid: int) -> list[dict[str, str]]:
+        """Raises ConnectionError where the worker has gone."""
         text = await self.worker(pid, "show stat")
+        if not text.startswith("# pxname"):
+            raise ConnectionError(f"no answer of worker {pid}")
         return list(csv.DictReader(text.removeprefix("# ").splitlines()))
 
 

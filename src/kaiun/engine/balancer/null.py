@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kaiun.engine.balancer.base import Wiring
+from kaiun.engine.balancer.base import Served, Wiring
 
 
 class NullBalancer:
@@ -19,7 +19,7 @@ class NullBalancer:
     async def apply(self, wiring: Wiring) -> None:
         self.wiring = wiring
 
-    async def requests(self) -> Mapping[str, int]:
+    async def take_served(self) -> Mapping[str, Served]:
         return {}
 
     async def close(self, *, stop: bool) -> None:

@@ -18,6 +18,7 @@ SERVICES = {
     "ecr": ("ecr", "2015-09-21"),
     "elasticloadbalancing": ("elbv2", "2015-12-01"),
     "logs": ("logs", "2014-03-28"),
+    "monitoring": ("cloudwatch", "2010-08-01"),
     "scheduler": ("scheduler", "2021-06-30"),
 }
 
@@ -30,8 +31,18 @@ class ServiceModel:
     protocol: str
     target_prefix: str
     namespace: str
+    was_query: bool
     operations: dict[str, Shape]
     shapes: dict[str, Shape]
+
+    def shape_of_error(self, code: str) -> str:
+        """Return the name of the shape that has this error code; the code itself if none has."""
+        named = {
+            shape.get("error", {}).get("code", name): name
+            for name, shape in self.shapes.items()
+            if shape.get("exception") and not name.startswith("Dashboard")
+        }
+        return named.get(code, code)
 
     def input_shape(self, operation: str) -> str | None:
         return _name_of(self.operations[operation].get("input"))
@@ -62,6 +73,7 @@ def load(service: str) -> ServiceModel:
         protocol=metadata["protocol"],
         target_prefix=metadata.get("targetPrefix", ""),
         namespace=metadata.get("xmlNamespace", ""),
+        was_query="awsQueryCompatible" in metadata,
         operations=raw["operations"],
         shapes=raw["shapes"],
     )

@@ -180,6 +180,14 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What a container has used of the CPU since it started, and has of memory now (no caches)."""
+
+    cpu_s: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class LogLine:
     """One line that a container wrote; `stream` is stdout or stderr."""
 
@@ -229,6 +237,9 @@ class Runtime(Protocol):
 
     async def remove(self, task_id: str) -> None:
         """Remove every container and the network of the task. Unknown task: nothing."""
+
+    async def usage(self, runtime_id: str) -> Usage | None:
+        """Return what a running container uses; None where that cannot be known."""
 
     async def tasks(self) -> set[str]:
         """Ids of all tasks that own anything here, in order to find orphans."""

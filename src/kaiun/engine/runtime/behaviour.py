@@ -16,6 +16,7 @@ without the label do. Times are in ms of the engine's clock, all are optional:
     stop_ms       how long it takes to end after SIGTERM (0)
     stop_exit     exit code after SIGTERM (143)
     log           a line that it writes when it starts
+    cpu, memory   percent that it uses of what its task reserves (nothing is known)
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from kaiun.engine.runtime.base import RuntimeFailure
 from kaiun.errors import EngineError
 
 PREFIX = "kaiun.null."
-_NUMBERS = ("start_ms", "run_ms", "exit", "health_ms", "stop_ms", "stop_exit")
+_NUMBERS = ("start_ms", "run_ms", "exit", "health_ms", "stop_ms", "stop_exit", "cpu",
+            "memory")  # fmt: skip
 _CHOICES = {"health": ("HEALTHY", "UNHEALTHY"), "target": ("healthy", "unhealthy")}
 
 
@@ -48,6 +50,8 @@ class Behaviour:
     stop_ms: int = 0
     stop_exit: int = 143
     log: str = ""
+    cpu: int | None = None
+    memory: int | None = None
 
 
 NAMES = tuple(field.name for field in fields(Behaviour))

@@ -25,8 +25,15 @@ from kaiun.engine.runtime.base import (
     RuntimeFailure,
     Sink,
     TaskSpec,
+    Usage,
 )
-from kaiun.engine.runtime.docker_client import Client, failing_with, gone_is_fine
+from kaiun.engine.runtime.docker_client import (
+    UNREACHABLE,
+    Client,
+    failing_with,
+    gone_is_fine,
+    stream,
+)
 from kaiun.engine.runtime.docker_ground import Ground
 from kaiun.engine.runtime.docker_logs import Positions
 from kaiun.engine.runtime.docker_watch import Watcher
@@ -157,6 +164,15 @@ class DockerRuntime:
         if self._client is not None:
             await self._watcher.close()
             await self._client.close()
+
+    async def usage(self, container_id: str) -> Usage | None:
+        """Return what a running container uses; None where that cannot be known."""
+        path, asked = f"containers/{container_id}/stats", {"stream": "false", "one-shot": "true"}
+        try:
+            async with stream(self._docker, path, asked) as answer:
+                return docker_state.usage(await answer.json())
+        except UNREACHABLE:
+            return None
 
     async def _ensure_namespace(self, task: TaskSpec) -> None:
         """Have the namespaces that a task's containers share, and an awsvpc task's address."""

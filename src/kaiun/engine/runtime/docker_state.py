@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from kaiun.engine.runtime.base import ContainerStatus, Observation, PortBinding
+from kaiun.engine.runtime.base import ContainerStatus, Observation, PortBinding, Usage
 
 Json = dict[str, Any]
 
@@ -34,6 +34,20 @@ def observation(inspected: Json, address: str | None = None) -> Observation:
         started_at=seconds(state.get("StartedAt")),
         finished_at=seconds(state.get("FinishedAt")) if over else None,
     )
+
+
+def usage(stats: Json) -> Usage | None:
+    """Return the counters of GET /containers/ID/stats; None of a container that does not run.
+
+    Memory is without the file cache that can be dropped, as `docker stats` has it.
+    """
+    memory: Json = stats.get("memory_stats") or {}
+    if "usage" not in memory:
+        return None
+    kinds: Json = memory.get("stats") or {}
+    cache = kinds.get("total_inactive_file", kinds.get("inactive_file", 0))  # cgroup v1, v2
+    cpu_s = stats["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9
+    return Usage(cpu_s, max(0, memory["usage"] - cache))
 
 
 def seconds(moment: str | None) -> float | None:

@@ -27,6 +27,7 @@ from kaiun.engine.runtime.base import (
     RuntimeFailure,
     Sink,
     TaskSpec,
+    Usage,
 )
 from kaiun.engine.runtime.behaviour import PREFIX, Behaviour, behaviour_of
 
@@ -212,6 +213,11 @@ class NullRuntime:
         for row in self._rows.pop(task_id, {}).values():
             self._behaviours.pop((task_id, row["name"]), None)
             self._db.execute("DELETE FROM box WHERE id = ?", (row["id"],))
+
+    async def usage(self, runtime_id: str) -> Usage | None:
+        """These containers use nothing; what is imagined of them, metrics/meters.py knows."""
+        del runtime_id
+        return None
 
     async def tasks(self) -> set[str]:
         return set(self._rows)

@@ -1,0 +1,1 @@
+"""CloudWatch's metrics: kept, read, and measured of services and load balancers."""

@@ -1,0 +1,281 @@
+"""CloudWatch: alarms on metrics."""
+
+from __future__ import annotations
+
+from kaiun.engine.dispatch import Params, operation
+from kaiun.engine.metrics.book import MINUTE_S
+from kaiun.engine.metrics.judging import remember
+from kaiun.engine.metrics.reading import metric_from
+from kaiun.engine.operations.common import page, shown
+from kaiun.engine.operations.metrics import check_queries, check_statistic, invalid
+from kaiun.engine.protocol.errors import ApiError
+from kaiun.engine.store import Doc
+from kaiun.engine.world import World
+from kaiun.scaling.alarm import AlarmState, Comparison, Missing
+
+PAGE = 100
+DAY_S, WEEK_S, HOUR_S = 86_400, 604_800, 3_600
+MAX_ALARM_TAGS = 50
+_SHORT_S = (10, 20, 30)
+_ACTIONS = ("OKActions", "AlarmActions", "InsufficientDataActions")
+_REFUSED = ("ThresholdMetricId", "EvaluationCriteria", "EvaluationInterval", "EvaluationWindow")
+_ABOUT = (
+    "AlarmDescription", "ActionsEnabled", *_ACTIONS, "MetricName", "Namespace", "Statistic",
+    "ExtendedStatistic", "Dimensions", "Period", "Unit", "EvaluationPeriods", "DatapointsToAlarm",
+    "Threshold", "ComparisonOperator", "TreatMissingData", "EvaluateLowSampleCountPercentile",
+    "Metrics",
+)  # fmt: skip
+
+
+@operation("monitoring", "PutMetricAlarm")
+def put_metric_alarm(world: World, params: Params) -> Params:
+    _check(params)
+    put_alarm(world, params)
+    return {}
+
+
+def put_alarm(world: World, params: Params) -> Doc:
+    """Make an alarm, or change one, which keeps its state; return it."""
+    name, now = params["AlarmName"], world.now()
+    old = world.metric_alarms.get(name)
+    kept = old or {
+        "AlarmName": name,
+        "AlarmArn": world.arn(f"alarm:{name}", "cloudwatch"),
+        "StateValue": AlarmState.INSUFFICIENT_DATA.value,
+        "StateReason": "Unchecked: Initial alarm creation",
+        "StateUpdatedTimestamp": now,
+        "StateTransitionedTimestamp": now,
+        "_": {"tags": _tags_of(params)},
+    }
+    state = {key: value for key, value in kept.items() if key not in _ABOUT}
+    defaults: Doc = {"ActionsEnabled": True, **{key: [] for key in _ACTIONS}}
+    if "Metrics" not in params:
+        defaults["Dimensions"] = []
+    given = {key: params[key] for key in _ABOUT if key in params}
+    alarm = {**state, **defaults, **given, "AlarmConfigurationUpdatedTimestamp": now}
+    world.metric_alarms[name] = alarm
+    what = "updated" if old else "created"
+    told = {"version": "1.0", "type": "Update" if old else "Create"}
+    remember(world, name, "ConfigurationUpdate", f'Alarm "{name[:200]}" {what}', told)
+    return alarm
+
+
+def _tags_of(params: Params) -> list[Doc]:
+    tags = {tag["Key"]: tag for tag in params.get("Tags", ())}
+    return list(tags.values())
+
+
+def _check(params: Params) -> None:
+    """Check what the model cannot say. Raises ValidationError."""
+    if name := next((name for name in _REFUSED if name in params), None):
+        raise invalid(f"Alarms with {name} are not supported by this local CloudWatch.")
+    for name in ("EvaluationPeriods", "ComparisonOperator", "Threshold"):
+        if name not in params:
+            raise missing(name)
+    if params["ComparisonOperator"] not in list(Comparison):
+        raise invalid("Alarms on anomaly detection bands are not supported.")
+    if params.get("DatapointsToAlarm", 1) > params["EvaluationPeriods"]:
+        raise invalid("DatapointsToAlarm must not be above EvaluationPeriods.")
+    if params.get("TreatMissingData", "missing") not in list(Missing):
+        choices = ", ".join(Missing)
+        raise invalid(f"TreatMissingData must be one of [{choices}].")
+    for action in (action for name in _ACTIONS for action in params.get(name, ())):
+        if not action.startswith("arn:"):
+            raise invalid(f"Invalid arn syntax: {action[:200]}")
+    if "Metrics" in params:
+        _check_metrics(params)
+    else:
+        _check_metric(params)
+
+
+def _check_metrics(params: Params) -> None:
+    others = ("MetricName", "Namespace", "Dimensions", "Period", "Unit", "Statistic")
+    if any(name in params for name in (*others, "ExtendedStatistic")):
+        raise ApiError("InvalidParameterCombination", "Metrics stands for all that names a metric.")
+    docs = params["Metrics"]
+    check_queries(docs)
+    if sum(doc.get("ReturnData", True) for doc in docs) != 1:
+        raise invalid("Exactly one element of the metrics list should return data.")
+    periods = [d["MetricStat"]["Period"] for d in docs if "MetricStat" in d]
+    if not periods:
+        raise invalid("At least one element of the metrics list has to be a metric.")
+    _check_span(params, max([*periods, *(d["Period"] for d in docs if "Period" in d)]))
+
+
+def _check_metric(params: Params) -> None:
+    for name in ("MetricName", "Namespace", "Period"):
+        if name not in params:
+            raise missing(name)
+    if ("Statistic" in params) == ("ExtendedStatistic" in params):
+        text = "Exactly one of Statistic and ExtendedStatistic has to be given."
+        raise ApiError("InvalidParameterCombination", text)
+    if "ExtendedStatistic" in params:
+        check_statistic(params["ExtendedStatistic"])
+    period_s = params["Period"]
+    if period_s not in _SHORT_S and period_s % MINUTE_S:
+        raise invalid("Period must be 10, 20, 30 or a multiple of 60.")
+    _check_span(params, period_s)
+
+
+def _check_span(params: Params, period_s: int) -> None:
+    longest_s = WEEK_S if period_s >= HOUR_S else DAY_S
+    if period_s * params["EvaluationPeriods"] > longest_s:
+        raise invalid(
+            "Metrics cannot be checked across more than a day, or a week with periods of at least "
+            "an hour (EvaluationPeriods * Period)."
+        )
+
+
+def missing(name: str) -> ApiError:
+    return ApiError("MissingParameter", f"The parameter {name} is required.")
+
+
+@operation("monitoring", "DescribeAlarms")
+def describe_alarms(world: World, params: Params) -> Params:
+    found = [a for a in world.metric_alarms.values() if _is_asked_for(a, params)]
+    if "MetricAlarm" not in params.get("AlarmTypes", ["MetricAlarm"]):
+        found = []
+    part, following = _page(found, params)
+    answer = {"MetricAlarms": [shown(alarm) for alarm in part], "CompositeAlarms": []}
+    return {**answer, "NextToken": following} if following else answer
+
+
+def _is_asked_for(alarm: Doc, params: Params) -> bool:
+    prefix = params.get("ActionPrefix", "")
+    actions = [action for name in _ACTIONS for action in alarm[name]]
+    return (
+        alarm["AlarmName"] in params.get("AlarmNames", [alarm["AlarmName"]])
+        and alarm["AlarmName"].startswith(params.get("AlarmNamePrefix", ""))
+        and params.get("StateValue") in (None, alarm["StateValue"])
+        and (not prefix or any(action.startswith(prefix) for action in actions))
+        and not ("ChildrenOfAlarmName" in params or "ParentsOfAlarmName" in params)
+    )
+
+
+def _page(items: list[Doc], params: Params) -> tuple[list[Doc], str | None]:
+    asked = {"nextToken": params.get("NextToken"), "maxResults": params.get("MaxRecords", 50)}
+    return page(items, asked, limit=PAGE, error=lambda text: ApiError("InvalidNextToken", text))
+
+
+@operation("monitoring", "DescribeAlarmsForMetric")
+def describe_alarms_for_metric(world: World, params: Params) -> Params:
+    metric = metric_from(params)
+    narrow = ("Statistic", "ExtendedStatistic", "Period", "Unit")
+    found = [
+        shown(alarm)
+        for alarm in world.metric_alarms.values()
+        if metric_from(alarm) == metric
+        and all(alarm.get(name) == params[name] for name in narrow if name in params)
+    ]
+    return {"MetricAlarms": found}
+
+
+@operation("monitoring", "DescribeAlarmHistory")
+def describe_alarm_history(world: World, params: Params) -> Params:
+    items = [item for kept in world.alarm_histories.values() for item in kept["items"]]
+    found = [item for item in items if _happened(item, params)]
+    newest_first = params.get("ScanBy", "TimestampDescending") == "TimestampDescending"
+    found.sort(key=lambda item: float(item["Timestamp"]), reverse=newest_first)
+    part, following = _page(found, params)
+    answer = {"AlarmHistoryItems": part}
+    return {**answer, "NextToken": following} if following else answer
+
+
+def _happened(item: Doc, params: Params) -> bool:
+    at = item["Timestamp"]
+    return (
+        params.get("AlarmName") in (None, item["AlarmName"])
+        and params.get("HistoryItemType") in (None, item["HistoryItemType"])
+        and item["AlarmType"] in params.get("AlarmTypes", ["MetricAlarm"])
+        and params.get("StartDate", at) <= at <= params.get("EndDate", at)
+        and "AlarmContributorId" not in params
+    )
+
+
+@operation("monitoring", "DeleteAlarms")
+def delete_alarms(world: World, params: Params) -> Params:
+    for name in params["AlarmNames"]:
+        find_alarm(world, name)
+    for name in params["AlarmNames"]:
+        delete_alarm(world, name)
+    return {}
+
+
+def delete_alarm(world: World, name: str) -> None:
+    """Delete an alarm if it is there; its history stays."""
+    if name in world.metric_alarms:
+        del world.metric_alarms[name]
+        told = {"version": "1.0", "type": "Delete"}
+        remember(world, name, "ConfigurationUpdate", f'Alarm "{name[:200]}" deleted', told)
+
+
+def find_alarm(world: World, name: str) -> Doc:
+    """Return an alarm. Raises ResourceNotFound."""
+    found = world.metric_alarms.get(name)
+    if found is None:
+        raise ApiError("ResourceNotFound", f"Alarm {name} does not exist.", status=404)
+    return found
+
+
+@operation("monitoring", "SetAlarmState")
+def set_alarm_state(world: World, params: Params) -> Params:
+    alarm = find_alarm(world, params["AlarmName"])
+    alarm["_"]["set_at"] = world.now()
+    world.judge.turn(
+        alarm,
+        AlarmState(params["StateValue"]),
+        params["StateReason"],
+        params.get("StateReasonData", ""),
+    )
+    return {}
+
+
+@operation("monitoring", "EnableAlarmActions")
+def enable_alarm_actions(world: World, params: Params) -> Params:
+    return _switch_actions(world, params, on=True)
+
+
+@operation("monitoring", "DisableAlarmActions")
+def disable_alarm_actions(world: World, params: Params) -> Params:
+    return _switch_actions(world, params, on=False)
+
+
+def _switch_actions(world: World, params: Params, *, on: bool) -> Params:
+    for name in params["AlarmNames"]:
+        if (alarm := world.metric_alarms.get(name)) is not None:
+            alarm["ActionsEnabled"] = on
+            world.metric_alarms.touch(name)
+    return {}
+
+
+@operation("monitoring", "ListTagsForResource")
+def list_tags_for_resource(world: World, params: Params) -> Params:
+    return {"Tags": _tagged(world, params)["_"]["tags"]}
+
+
+@operation("monitoring", "TagResource")
+def tag_resource(world: World, params: Params) -> Params:
+    alarm = _tagged(world, params)
+    tags = _tags_of({"Tags": [*alarm["_"]["tags"], *params["Tags"]]})
+    if len(tags) > MAX_ALARM_TAGS:
+        raise ApiError("InvalidParameterValue", f"An alarm has {MAX_ALARM_TAGS} tags at most.")
+    alarm["_"]["tags"] = tags
+    world.metric_alarms.touch(alarm["AlarmName"])
+    return {}
+
+
+@operation("monitoring", "UntagResource")
+def untag_resource(world: World, params: Params) -> Params:
+    alarm = _tagged(world, params)
+    alarm["_"]["tags"] = [t for t in alarm["_"]["tags"] if t["Key"] not in params["TagKeys"]]
+    world.metric_alarms.touch(alarm["AlarmName"])
+    return {}
+
+
+def _tagged(world: World, params: Params) -> Doc:
+    """Return the alarm of an ARN."""
+    found = world.metric_alarms.get(params["ResourceARN"].partition(":alarm:")[2])
+    if found is None or found["AlarmArn"] != params["ResourceARN"]:
+        text = f"{params['ResourceARN']} does not exist."
+        raise ApiError("ResourceNotFoundException", text, status=404)
+    return found

@@ -1,0 +1,1 @@
+"""What scales a service, as pure functions: statistics, alarms, step and target tracking."""
