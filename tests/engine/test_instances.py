@@ -291,3 +291,28 @@ def test_agents_are_answered(ecs: Any, cluster: str, family: str) -> None:
 
 def _status(ecs: Any, cluster: str, task: str) -> str:
     return str(ecs.describe_tasks(cluster=cluster, tasks=[task])["tasks"][0]["lastStatus"])
+
+
+def test_instances_are_found_by_the_groups_of_their_tasks(
+    ecs: Any, cluster: str, family: str
+) -> None:
+    first, second = declare(ecs, cluster), declare(ecs, cluster)
+    take_out = set(ecs.list_container_instances(cluster=cluster)["containerInstanceArns"])
+    for machine in take_out - {first, second}:
+        ecs.deregister_container_instance(cluster=cluster, containerInstance=machine)
+    register(ecs, family)
+    ecs.start_task(cluster=cluster, taskDefinition=family, containerInstances=[first], group="db")
+
+    def found(expression: str) -> list[str]:
+        answer = ecs.list_container_instances(cluster=cluster, filter=expression)
+        return list(answer["containerInstanceArns"])
+
+    assert found("task:group == db") == [first]
+    assert found("not(task:group == db)") == [second]
+    near = {"type": "memberOf", "expression": "task:group == db"}
+    answer = ecs.run_task(
+        cluster=cluster, taskDefinition=family, count=3, placementConstraints=[near]
+    )
+    assert {task["containerInstanceArn"] for task in answer["tasks"]} == {first}
+    with pytest.raises(ClientError, match="propagateTags"):
+        ecs.run_task(cluster=cluster, taskDefinition=family, propagateTags="SERVICE")

@@ -234,6 +234,27 @@ def test_services_are_listed_by_the_namespace_of_service_connect(
         ecs.list_services_by_namespace(namespace="nowhere")
 
 
+def test_service_connect_names_a_port_of_the_task_definition(
+    ecs: Any, cluster: str, family: str
+) -> None:
+    named = {"containerPort": 80, "name": "http"}
+    register(ecs, family, container(portMappings=[named]))
+
+    def create(port_name: str) -> Any:
+        connect = {"enabled": True, "services": [{"portName": port_name}]}
+        return ecs.create_service(
+            cluster=cluster,
+            serviceName="web",
+            taskDefinition=family,
+            desiredCount=0,
+            serviceConnectConfiguration=connect,
+        )
+
+    with pytest.raises(ClientError, match=r"portName\(ftp\) does not refer to any named"):
+        create("ftp")
+    assert create("http")["service"]["status"] == "ACTIVE"
+
+
 def test_tasks_have_the_tags_that_ecs_manages(ecs: Any, cluster: str, family: str) -> None:
     register(ecs, family)
     tag = {"key": "team", "value": "a"}

@@ -29,6 +29,15 @@ def test_principals_setting_goes_before_the_accounts(ecs: Any, family: str) -> N
     assert read() == "non-blocking"
 
 
+def test_a_new_cluster_inherits_container_insights(ecs: Any, family: str) -> None:
+    name = "containerInsights"
+    ecs.put_account_setting_default(name=name, value="enhanced")
+    first = ecs.create_cluster(clusterName=f"{family}-a")["cluster"]
+    ecs.delete_account_setting(name=name)
+    second = ecs.create_cluster(clusterName=f"{family}-b")["cluster"]
+    assert [c["settings"][0]["value"] for c in (first, second)] == ["enhanced", "disabled"]
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -210,7 +210,9 @@ class Agent:
         task_id = task["_"]["id"]
         if task_id not in self._specs:
             definition = self._definition(task)
-            supplies = await self._supply(definition, spec.container_overrides(task))
+            supplies = await self._supply(
+                definition, spec.container_overrides(task), task["_"].get("registries", ())
+            )
             self._specs[task_id] = spec.render(task, definition, supplies)
         return self._specs[task_id]
 

@@ -34,6 +34,7 @@ def order_of(world: World, arn: str, deployment: Deployment) -> Order:
         providers=members.get("capacityProviderStrategy", ()),
         daemon=service["schedulingStrategy"] == "DAEMON",
         aliases=aliases(members),
+        registries=_registries(service),
         constraints=service["placementConstraints"],
         strategies=service["placementStrategy"],
         load_balancers=traffic.load_balancers(revision),
@@ -58,7 +59,12 @@ def _of_task_set(world: World, task_set: Doc) -> Order:
         constraints=service["placementConstraints"],
         strategies=service["placementStrategy"],
         load_balancers=task_set["loadBalancers"],
+        registries=_registries(task_set),
     )
+
+
+def _registries(doc: Doc) -> list[str]:
+    return [r["registryArn"] for r in doc["serviceRegistries"] if "registryArn" in r]
 
 
 def _tags(service: Doc, definition: Doc) -> list[Doc]:

@@ -20,6 +20,7 @@ from kaiun.engine import operations  # noqa: F401  (registers the handlers)
 from kaiun.engine.agent import Agent
 from kaiun.engine.alarms import Alarms
 from kaiun.engine.core import Core
+from kaiun.engine.discovery import RegistryReader
 from kaiun.engine.ecr import token
 from kaiun.engine.ecr.images import Images, Uploads
 from kaiun.engine.envfiles import EnvFileReader
@@ -208,7 +209,7 @@ class _Process:
 
     def _supplier(self) -> Supplier:
         calls = SideCalls(self._identity, self._outfit.sides.locate)
-        return Supplier(SecretReader(calls), EnvFileReader(calls))
+        return Supplier(SecretReader(calls), EnvFileReader(calls), RegistryReader(calls))
 
     async def _recall_rules(self) -> None:
         """Read the rules of EventBridge from the side services of before, if they run."""

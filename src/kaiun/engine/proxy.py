@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 log = logging.getLogger(__name__)
@@ -16,6 +16,7 @@ _HOP = frozenset(
 )
 _CORS = b"access-control-"  # the side services let every page read everything
 _CHUNK = 256 * 1024
+_SAID = b"Nobody answers behind this port; see engine.log."
 
 
 class Proxy:
@@ -35,11 +36,12 @@ class Proxy:
             reader, writer = await asyncio.open_connection(host, port)
         except Exception:
             log.exception("nobody answers behind this port")
-            await _fail(send)
+            await _fail(scope, send)
             return
         try:
-            if await _send_request(scope, receive, writer):
-                await _pass_answer(reader, send)
+            sent = await _send_request(scope, receive, writer)
+            if sent and not await _pass_answer(reader, send):
+                await _fail(scope, send)
         finally:
             writer.close()
 
@@ -109,7 +111,8 @@ class _Answer:
 
 async def _pass_answer(
     reader: asyncio.StreamReader, send: Callable[[Message], Awaitable[None]]
-) -> None:
+) -> bool:
+    """Return False, having sent nothing, where there is no answer."""
     import httptools
 
     answer = _Answer()
@@ -128,15 +131,30 @@ async def _pass_answer(
         while answer.body:
             body = answer.body.pop(0)
             await send({"type": "http.response.body", "body": body, "more_body": True})
-    if not started:
-        await _fail(send)
-        return
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+    if started:
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    return started
 
 
-async def _fail(send: Callable[[Message], Awaitable[None]]) -> None:
-    body = b'{"__type":"ServiceUnavailableException","message":"nobody answers behind this port"}'
-    length = (b"content-length", str(len(body)).encode())
-    headers = [(b"content-type", b"application/json"), length]
+async def _fail(
+    scope: MutableMapping[str, Any], send: Callable[[Message], Awaitable[None]]
+) -> None:
+    content_type, body = _unavailable(dict(scope["headers"]))
+    size = str(len(body)).encode()
+    headers = [(b"content-type", content_type), (b"content-length", size)]
     await send({"type": "http.response.start", "status": 503, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def _unavailable(headers: Mapping[bytes, bytes]) -> tuple[bytes, bytes]:
+    """Return content type and body of the error, in the protocol that was spoken."""
+    content_type = headers.get(b"content-type", b"")
+    if b"x-amz-target" in headers or b"json" in content_type:
+        error = b'{"__type":"ServiceUnavailableException","message":"%s"}' % _SAID
+        return b"application/json", error
+    error = b"<Error><Code>ServiceUnavailable</Code><Message>%s</Message></Error>" % _SAID
+    if b"/ec2/aws4_request" in headers.get(b"authorization", b""):
+        error = b"<Response><Errors>%s</Errors></Response>" % error
+    elif b"form-urlencoded" in content_type:
+        error = b"<ErrorResponse>%s</ErrorResponse>" % error
+    return b"text/xml", error

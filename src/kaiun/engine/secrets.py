@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kaiun.engine.runtime.base import RuntimeFailure
-from kaiun.engine.sidecall import FAILURES, SideCalls
+from kaiun.engine.sidecall import CallFailure, SideCalls
 
 
 class SecretReader:
@@ -63,18 +63,10 @@ class SecretReader:
         return str(answer["SecretString"])
 
     async def _call(self, service: str, target: str, body: Mapping[str, Any]) -> Any:
-        headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": target}
         try:
-            status, text = await self._calls.send(
-                service, "POST", "/", headers, json.dumps(body).encode()
-            )
-            answer = json.loads(text)
-        except (*FAILURES, ValueError) as problem:
-            raise _failure(f"{service} does not answer: {problem}") from problem
-        if status != 200:
-            code = str(answer.get("__type", "")).rpartition("#")[2]
-            raise _failure(f"{code}: {answer.get('message', answer.get('Message', ''))}")
-        return answer
+            return await self._calls.ask(service, target, body)
+        except CallFailure as failure:
+            raise _failure(str(failure)) from failure
 
 
 def _failure(text: str) -> RuntimeFailure:

@@ -36,7 +36,7 @@ def render(task: Doc, definition: Doc, supplies: Supplies) -> TaskSpec:
             _container(c, overrides.get(c["name"], {}), definition, supplies)
             for c in definition["containerDefinitions"]
         ),
-        aliases=tuple(task["_"]["aliases"]),
+        aliases=tuple(dict.fromkeys([*task["_"]["aliases"], *supplies.names])),
         pid_mode=definition.get("pidMode"),
         ipc_mode=definition.get("ipcMode"),
     )

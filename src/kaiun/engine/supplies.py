@@ -1,45 +1,57 @@
-"""What a task definition names and others keep: secrets, environment files, registry logins."""
+"""What a task names and others keep: secrets, environment files, registry logins, registries."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kaiun.engine.store import Doc
 
 if TYPE_CHECKING:
+    from kaiun.engine.discovery import RegistryReader
     from kaiun.engine.envfiles import EnvFileReader
     from kaiun.engine.secrets import SecretReader
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Supplies:
-    """`secrets` by valueFrom, variables of `files` by ARN, `logins` by credentialsParameter."""
+    """`secrets` by valueFrom, variables of `files` by ARN, `logins` by credentialsParameter;
+    `names` that its service registries give the task."""
 
     secrets: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     logins: Mapping[str | None, tuple[str, str]] = field(default_factory=dict)
+    names: Sequence[str] = ()
 
 
-Supply = Callable[[Doc, Mapping[str, Doc]], Awaitable[Supplies]]
+Supply = Callable[[Doc, Mapping[str, Doc], Sequence[str]], Awaitable[Supplies]]
 
 
 class Supplier:
     """Fetches what a task needs, nothing twice."""
 
-    def __init__(self, secrets: SecretReader, files: EnvFileReader) -> None:
+    def __init__(
+        self, secrets: SecretReader, files: EnvFileReader, registries: RegistryReader
+    ) -> None:
         self._secrets = secrets
         self._files = files
+        self._registries = registries
 
-    async def __call__(self, definition: Doc, overrides: Mapping[str, Doc]) -> Supplies:
-        """Return the supplies of a task; `overrides` by container. Raises RuntimeFailure."""
+    async def __call__(
+        self, definition: Doc, overrides: Mapping[str, Doc], registries: Sequence[str]
+    ) -> Supplies:
+        """Return the supplies of a task; `overrides` by container, `registries` by ARN.
+
+        Raises RuntimeFailure.
+        """
         containers = definition["containerDefinitions"]
         files = {f for c in containers for f in env_files(c, overrides.get(c["name"], {}))}
         return Supplies(
             secrets={n: await self._secrets.value(n) for n in sorted(_secrets(containers))},
             logins={n: await self._secrets.login(n) for n in sorted(_logins(containers))},
             files={arn: await self._files(arn) for arn in sorted(files)},
+            names=[n for arn in registries if (n := await self._registries.name(arn))],
         )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from kaiun.scheduler.query import matches
 
+TASK_GROUP = "task:group"
 _ZONE = "attribute:ecs.availability-zone"
 
 
@@ -26,6 +27,7 @@ class Instance:
     used_ports: frozenset[int] = frozenset()  # static host ports
     attributes: Mapping[str, str] = field(default_factory=dict)
     tasks: int = 0  # of the same service or group
+    groups: frozenset[str] = frozenset()  # of all its tasks
     draining: bool = False
 
 
@@ -36,6 +38,7 @@ class Needs:
     cpu: int = 0
     memory_mib: int = 0
     host_ports: frozenset[int] = frozenset()  # static ones only
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ def fits_constraints(instance: Instance, constraints: Sequence[Constraint]) -> b
             if instance.tasks:
                 return False
         elif constraint.type == "memberOf":
-            if not matches(constraint.expression, lambda name: _value(instance, name)):
+            if not matches(constraint.expression, lambda name: _values(instance, name)):
                 return False
         else:
             raise ValueError(f"unknown placement constraint {constraint.type!r}")
@@ -139,6 +142,10 @@ def _value(instance: Instance, name: str) -> str | None:
     return instance.attributes.get(name.removeprefix("attribute:"))
 
 
+def _values(instance: Instance, name: str) -> str | frozenset[str] | None:
+    return instance.groups if name == TASK_GROUP else _value(instance, name)
+
+
 def _taken(instance: Instance, needs: Needs) -> Instance:
     return replace(
         instance,
@@ -146,4 +153,5 @@ def _taken(instance: Instance, needs: Needs) -> Instance:
         memory_mib=instance.memory_mib - needs.memory_mib,
         used_ports=instance.used_ports | needs.host_ports,
         tasks=instance.tasks + 1,
+        groups=instance.groups | {needs.group},
     )

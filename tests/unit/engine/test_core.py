@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -32,7 +32,9 @@ async def _nowhere() -> tuple[str, int]:
     raise AssertionError("nobody needs the side services")
 
 
-async def _nothing(_definition: Doc, _overrides: Mapping[str, Doc]) -> Supplies:
+async def _nothing(
+    _definition: Doc, _overrides: Mapping[str, Doc], _registries: Sequence[str]
+) -> Supplies:
     return Supplies()
 
 

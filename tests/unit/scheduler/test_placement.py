@@ -98,11 +98,31 @@ def test_what_is_not_understood_is_refused(wrong: dict[str, list[Strategy]]) -> 
         ("attribute:gpu exists and attribute:type exists", False),
         ("attribute:gpu exists or attribute:type exists", True),
         ("attribute:gpu == no or attribute:type exists and attribute:type =~ t.*", True),
+        ("(attribute:gpu == no or attribute:type exists) and attribute:type == t2.micro", False),
+        ("attribute:type =~ (t2|t3).small && not(attribute:gpu exists)", True),
+        ("not(attribute:gpu exists || attribute:type exists)", False),
+        ("task:group == service:web", True),
+        ("task:group == service:db and task:group in [service:web]", True),
+        ("task:group =~ family.*", False),
+        ("not(task:group == service:web)", False),
+        ("task:group not_in [service:web, family:x]", False),
     ],
 )
 def test_the_query_language(expression: str, expected: bool) -> None:
-    attributes = {"attribute:type": "t3.small"}
-    assert matches(expression, attributes.get) is expected
+    known: dict[str, str | frozenset[str]] = {
+        "attribute:type": "t3.small",
+        "task:group": frozenset({"service:web", "service:db"}),
+    }
+    assert matches(expression, known.get) is expected
+
+
+def test_tasks_keep_company_or_keep_away_by_their_groups() -> None:
+    cluster = [instance("i-1", groups=frozenset({"db"})), instance("i-2"), instance("i-3")]
+    needs = Needs(cpu=256, memory_mib=512, group="web")
+    near = Constraint("memberOf", "task:group == db")
+    assert place(2, needs, cluster, constraints=[near]) == ["i-1", "i-1"]
+    alone = Constraint("memberOf", "not(task:group == web)")
+    assert place(4, needs, cluster, constraints=[alone]) == ["i-1", "i-2", "i-3", None]
 
 
 @given(

@@ -15,6 +15,7 @@ from kaiun.engine.operations.common import (
     shown,
 )
 from kaiun.engine.operations.machine import instances_of, is_machine
+from kaiun.engine.operations.settings import value_for_all
 from kaiun.engine.protocol.errors import ApiError, invalid_parameter
 from kaiun.engine.store import Doc
 from kaiun.engine.world import World
@@ -34,10 +35,16 @@ def _new(world: World, name: str) -> Doc:
         "activeServicesCount": 0,
         "statistics": [],
         "tags": [],
-        "settings": [{"name": "containerInsights", "value": "disabled"}],
+        "settings": [{"name": "containerInsights", "value": _insights(world)}],
         "capacityProviders": [],
         "defaultCapacityProviderStrategy": [],
     }
+
+
+def _insights(world: World) -> str:
+    """Return what a new cluster inherits from the account's setting."""
+    value = value_for_all(world, "containerInsights")
+    return {"on": "enabled", "off": "disabled"}.get(value, value)
 
 
 @operation("ecs", "CreateCluster")

@@ -15,10 +15,11 @@ from kaiun.engine.operations.machine import (
     instances_of,
     resources,
 )
-from kaiun.engine.operations.placing import host_ports_in_use
+from kaiun.engine.operations.placing import groups_on, host_ports_in_use
 from kaiun.engine.protocol.errors import ApiError, client_error, invalid_parameter
 from kaiun.engine.store import Doc
 from kaiun.engine.world import World
+from kaiun.scheduler.placement import TASK_GROUP
 from kaiun.scheduler.query import matches
 
 _PENDING = ("PROVISIONING", "PENDING", "ACTIVATING")
@@ -31,19 +32,21 @@ def list_container_instances(world: World, params: Params) -> Params:
     status = params.get("status")
     instances = [i for i in instances_of(world, cluster) if status in (None, i["status"])]
     if expression := params.get("filter"):
-        instances = _filtered(instances, expression)
+        instances = _filtered(world, instances, expression)
     return paged("containerInstanceArns", [i["containerInstanceArn"] for i in instances], params)
 
 
-def _filtered(instances: Iterable[Doc], expression: str) -> list[Doc]:
+def _filtered(world: World, instances: Iterable[Doc], expression: str) -> list[Doc]:
     try:
-        return [i for i in instances if matches(expression, partial(_value, i))]
+        return [i for i in instances if matches(expression, partial(_value, world, i))]
     except ValueError as problem:
         raise invalid_parameter(f"Invalid filter: {problem}") from None
 
 
-def _value(instance: Doc, name: str) -> str | None:
+def _value(world: World, instance: Doc, name: str) -> str | frozenset[str] | None:
     """Return what a subject of the cluster query language is for an instance."""
+    if name == TASK_GROUP:
+        return groups_on(world, instance["containerInstanceArn"])
     if name.startswith("attribute:"):
         return attribute_of(instance, name.removeprefix("attribute:"))
     if name == "agentVersion":

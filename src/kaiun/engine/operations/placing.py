@@ -17,6 +17,7 @@ from kaiun.engine.world import World
 from kaiun.scheduler.capacity import Share, distribute
 from kaiun.scheduler.placement import (
     DEFAULT_STRATEGIES,
+    TASK_GROUP,
     Constraint,
     Instance,
     Needs,
@@ -101,7 +102,7 @@ def shares_of(strategy: Sequence[Doc]) -> list[Share]:
 
 
 def _launch(world: World, order: Order, count: int) -> tuple[list[Doc], list[Doc]]:
-    needs = needs_of(order.definition, order.overrides)
+    needs = replace(needs_of(order.definition, order.overrides), group=order.group)
     if order.launch_type == "FARGATE":
         return [make(world, order, needs, None) for _ in range(count)], []
     instances = {i["containerInstanceArn"]: i for i in instances_of(world, order.cluster)}
@@ -191,7 +192,16 @@ def _seen(world: World, instances: Sequence[Doc], order: Order) -> list[Instance
     if len(instances) > 1 or _constraints(order):
         company.update(t.get("containerInstanceArn", "") for t in _alike(world, order))
     ports = bool(host_ports(order.definition))
-    return [_as_instance(world, i, company[i["containerInstanceArn"]], ports) for i in instances]
+    seen = [_as_instance(world, i, company[i["containerInstanceArn"]], ports) for i in instances]
+    if all(TASK_GROUP not in constraint.expression for constraint in _constraints(order)):
+        return seen
+    return [replace(i, groups=groups_on(world, i.id)) for i in seen]
+
+
+def groups_on(world: World, instance: str) -> frozenset[str]:
+    """Return the groups whose tasks are on a container instance."""
+    there = (t for t in world.tasks.values() if t.get("containerInstanceArn") == instance)
+    return frozenset(t["group"] for t in there if t["lastStatus"] != "STOPPED")
 
 
 def _as_instance(world: World, doc: Doc, company: int, ports: bool) -> Instance:

@@ -127,6 +127,17 @@ def check_network(definition: Doc, params: Params) -> None:
         raise invalid_parameter("Task definition does not support launch_type FARGATE.")
     for balancer in params.get("loadBalancers", ()):
         _check_port(definition, balancer)
+    connect = params.get("serviceConnectConfiguration", {})
+    for service in connect.get("services", ()) if connect.get("enabled") else ():
+        _check_port_name(definition, service["portName"])
+
+
+def _check_port_name(definition: Doc, name: str) -> None:
+    mappings = (m for c in definition["containerDefinitions"] for m in c["portMappings"])
+    if all(mapping.get("name") != name for mapping in mappings):
+        raise invalid_parameter(
+            f"portName({name}) does not refer to any named PortMapping in the task definition."
+        )
 
 
 def _check_port(definition: Doc, balancer: Doc) -> None:

@@ -31,6 +31,12 @@ _ALLOWED: dict[str, tuple[str, ...]] = {
 }
 
 
+def value_for_all(world: World, name: str) -> str:
+    """Return what a setting is for the account: its own, or ECS's default."""
+    stored = world.settings.get(name)
+    return str(stored["value"]) if stored else DEFAULTS[name]
+
+
 def _setting(world: World, principal: str, name: str) -> Doc | None:
     """Return what holds for a principal: its own setting, the account's, or ECS's default."""
     stored = world.settings.get(_key(world, principal, name)) or world.settings.get(name)

@@ -74,6 +74,8 @@ def _order(world: World, params: Params) -> Order:
     if not service_config.on_fargate(params) and not instances_of(world, cluster):
         raise invalid_parameter("No Container Instances were found in your cluster.")
     tags = check_tags(params.get("tags", []))
+    if params.get("propagateTags") == "SERVICE":
+        raise invalid_parameter("propagateTags cannot be SERVICE where a task is run by itself.")
     if params.get("propagateTags") == "TASK_DEFINITION":
         tags = merge_tags(definition["_"]["tags"], tags)
     if params.get("enableECSManagedTags"):
