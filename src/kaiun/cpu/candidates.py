@@ -8,229 +8,220 @@ part of another one (`add rsp, 24` ends in C4 18). `exact` decides that.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 
+import iced_x86 as iced
 import numpy as np
 import numpy.typing as npt
 
-from kaiun.cpu import instructions
+from kaiun.cpu import instructions, lengths, opcodes
+from kaiun.cpu.opcodes import VEX2, VEX3, XOP
 
 Numbers = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 _CHUNK = 1 << 18  # bytes looked up at once: stays in the second level cache
+_BLOCK = 1 << 14  # places told apart at once, at least: so do these
 PADDING = 16  # readable bytes that have to follow the code
-_PREFIXED = (0xB8, 0xBD, 0x12, 0x16, 0x2B, 0x78, 0x79, 0x7C, 0x7D, 0xD0, 0xF0)
-_ESCAPES = (0x38, 0x3A)
-_BARE = (0x01, 0x0E, 0xA2, 0xAE, 0xC7, 0x0F)
-_VEX3, _VEX2, _EVEX, _XOP, _ESCAPE, _XBEGIN, _XABORT = 0xC4, 0xC5, 0x62, 0x8F, 0x0F, 0xC7, 0xC6
+_LONGER = (0x38, 0x3A)
+_SECONDS = (
+    *(0xB8, 0xBD, 0x12, 0x16, 0x2B, 0x78, 0x79, 0x7C, 0x7D, 0xD0, 0xF0, *_LONGER),
+    *(0x01, 0x0E, 0xA2, 0xAE, 0xC7, 0x0F),
+)
+_MANDATORY = (0x66, 0xF2, 0xF3)
+_EVEX, _ESCAPE, _XBEGIN, _XABORT, _RTM = 0x62, 0x0F, 0xC7, 0xC6, 0xF8
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Places, and the features that an instruction there would at most need, as bits."""
+    """Places, sorted, and the features that an instruction there would at most need, as bits."""
 
     offset: Numbers
     features: Numbers
 
 
-def find(code: Bytes) -> Candidates:
-    """Return the candidates of `code`, whose last PADDING bytes are not part of it."""
-    offset = _lookup(code)
-    features = np.zeros(len(offset), np.int64)
-    lead = code[offset]
-    for first, pack in _PACKERS.items():
+def find(code: bytes) -> Iterator[Candidates]:
+    """Yield the candidates of `code`, whose last PADDING bytes are not part of it, in blocks."""
+    waiting: list[Numbers] = []
+    for offset in _pairs(code):
+        waiting.append(offset)
+        if sum(map(len, waiting)) >= _BLOCK:
+            yield _told(code, np.concatenate(waiting))
+            waiting.clear()
+    if waiting:
+        yield _told(code, np.concatenate(waiting))
+
+
+def gathered(blocks: Iterable[Candidates], count: int) -> Iterator[Candidates]:
+    """Yield candidates in blocks of at least `count`, but for the last."""
+    waiting: list[Candidates] = []
+    for block in blocks:
+        waiting.append(block)
+        if sum(len(each.offset) for each in waiting) >= count:
+            yield _joined(waiting)
+            waiting.clear()
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(blocks: list[Candidates]) -> Candidates:
+    return Candidates(
+        np.concatenate([each.offset for each in blocks]),
+        np.concatenate([each.features for each in blocks]),
+    )
+
+
+def _told(code: bytes, offset: Numbers) -> Candidates:
+    """Tell apart what begins with the pairs at `offset`."""
+    view = np.frombuffer(code, np.uint8)
+    lead = view.take(offset)
+    number = np.zeros(len(offset), np.uint8)
+    for first, number_of in _VECTORS.items():
         chosen = np.flatnonzero(lead == first)
         if len(chosen):
-            features_of = _kept if first in _KEPT else _distinct
-            features[chosen] = features_of(pack(code, offset[chosen]))
-    kept = features != 0
-    return Candidates(offset[kept], features[kept])
+            number[chosen] = number_of(view, offset.take(chosen))
+    features = opcodes.tables().features.take(number)
+    for first, features_of in _OTHERS.items():
+        chosen = np.flatnonzero(lead == first)
+        if len(chosen):
+            features[chosen] = features_of(view, offset.take(chosen))
+    kept = np.flatnonzero(features)
+    return Candidates(offset.take(kept), features.take(kept))
 
 
 @cache
-def _pairs() -> tuple[bytes, bytes]:
-    """Return two tables: the bit of each first byte, and which first bytes a second may follow."""
-    second = np.arange(256)
-    follows = {
-        _VEX3: np.isin(second & 31, (1, 2, 3)),
-        _VEX2: second >= 0,
-        _EVEX: ((second & 8) == 0) & np.isin(second & 7, (1, 2, 3, 5, 6)),
-        _XOP: np.isin(second & 31, (8, 9, 10)),
-        _ESCAPE: np.isin(second, (*_PREFIXED, *_ESCAPES, *_BARE)),
-        _XBEGIN: second == 0xF8,
-        _XABORT: second == 0xF8,
-    }
-    firsts, seconds = np.zeros(256, np.uint8), np.zeros(256, np.uint8)
-    for bit, (first, chosen) in enumerate(follows.items()):
-        firsts[first] = 1 << bit
-        seconds[chosen] |= np.uint8(1 << bit)
-    return firsts.tobytes(), seconds.tobytes()
+def _classes() -> bytes:
+    """Return, by byte, the classes of pairs that it may begin (bits 4–7) and may end (0–3)."""
+    byte = np.arange(256)
+    vex = np.isin(byte & 31, (1, 2, 3, 8, 9, 10))
+    evex = ((byte & 8) == 0) & np.isin(byte & 7, (1, 2, 3, 5, 6))
+    other = np.isin(byte, (*_SECONDS, _RTM))
+    begins = (VEX3, XOP), (_EVEX,), (_ESCAPE, _XBEGIN, _XABORT), (VEX2,)
+    table = np.zeros(256, np.uint8)
+    for bit, (first, second) in enumerate(zip(begins, (vex, evex, other, byte >= 0), strict=True)):
+        table[list(first)] |= np.uint8(16 << bit)
+        table[second] |= np.uint8(1 << bit)
+    return table.tobytes()
 
 
-def _lookup(code: Bytes) -> Numbers:
-    """Return where a pair of the tables stands. bytes.translate is the quickest there is."""
-    firsts, seconds = _pairs()
-    found = [np.empty(0, np.int64)]
+def _pairs(code: bytes) -> Iterator[Numbers]:
+    """Yield where a pair stands, chunk by chunk. bytes.translate is the quickest there is."""
     size = len(code) - PADDING
     for start in range(0, size, _CHUNK):
-        count = min(_CHUNK, size - start)
-        part = code[start : start + count + 1].tobytes()
-        first = np.frombuffer(part.translate(firsts), np.uint8)[:count]
-        second = np.frombuffer(part.translate(seconds), np.uint8)[1:]
-        found.append(np.flatnonzero((first & second).view(np.bool_)) + start)
-    return np.concatenate(found)
+        part = code[start : min(start + _CHUNK, size) + 1].translate(_classes())
+        classes = np.frombuffer(part, np.uint8)
+        pair = classes[:-1] >> 4
+        np.bitwise_and(pair, classes[1:], out=pair)
+        offset = np.flatnonzero(pair.view(np.bool_))
+        if len(offset):
+            yield offset + start
 
 
-# A signature packs what decides about the features: kind, prefix bits, opcode, three facts of
-# ModRM. Registers are left out, so a few thousand signatures stand for all of a large file.
-def _pack(kind: int, prefix: Numbers, opcode: Numbers, modrm: Numbers) -> Numbers:
-    shape = (modrm >> 3 & 7) | (modrm >= 0xC0) << 3 | ((modrm & 7) == 4) << 4
-    return np.asarray(kind << 40 | prefix << 16 | opcode << 8 | shape, np.int64)
+def _vex(view: Bytes, at: Numbers) -> Bytes:
+    lead = int(view[at[0]])
+    first, last = opcodes.vex_rows(lead)
+    if lead == VEX2:
+        return _in_rows(opcodes.tables().vex, last.take(view.take(at + 1)), view, at + 2)
+    row = first.take(view.take(at + 1)) + last.take(view.take(at + 2))
+    return _in_rows(opcodes.tables().vex, row, view, at + 3)
 
 
-def _byte(code: Bytes, at: Numbers) -> Numbers:
-    return np.asarray(code[at], np.int64)
+def _evex(view: Bytes, at: Numbers) -> Bytes:
+    """Tell apart EVEX, of whose bytes one bit is always set; zeroing needs a mask."""
+    number = np.zeros(len(at), np.uint8)
+    possible = np.flatnonzero((view[at + 2] & 4 > 0) & (view[at + 3] & 0x87 != 0x80))
+    at = at[possible]
+    first, middle, last = opcodes.evex_rows()
+    row = first[view[at + 1]] + middle[view[at + 2]] + last[view[at + 3]]
+    number[possible] = _in_rows(opcodes.tables().evex, row, view, at + 4)
+    return number
 
 
-def _vex2(code: Bytes, at: Numbers) -> Numbers:
-    prefix = _byte(code, at + 1)
-    bits = prefix & 7 | ((prefix >> 3 & 15) == 15) << 3
-    return _pack(1, bits, _byte(code, at + 2), _byte(code, at + 3))
+def _in_rows(table: Bytes, row: Numbers, view: Bytes, at: Numbers) -> Bytes:
+    """Look up the opcode at `at`, before ModRM."""
+    pairs = np.ndarray(len(view) - 1, "<u2", view, strides=(1,))
+    return table.take(row + opcodes.places().take(pairs[at]))
 
 
-def _vex3(code: Bytes, at: Numbers) -> Numbers:
-    first, second = _byte(code, at + 1), _byte(code, at + 2)
-    bits = second & 7 | ((second >> 3 & 15) == 15) << 3 | (second >> 7) << 4 | (first & 31) << 5
-    kind = 2 + (code[at] == _XOP)
-    return _pack(kind, bits, _byte(code, at + 3), _byte(code, at + 4))
+def _escape(view: Bytes, at: Numbers) -> Numbers:
+    """Tell apart what 0F begins: by the prefixes before it and two bytes behind it."""
+    second, known = view.take(at + 1), _answers()
+    index = _numbered().take(second) | _prefixed(view, at) << 8 | view.take(at + 2)
+    features = known.take(index)
+    for new in np.unique(index[features < 0]).tolist():
+        known[new] = _features_of(_SECONDS[(new >> 11) - 1], new >> 8 & 7, new & 255)
+    features = known.take(index)
+    old = np.flatnonzero((second == _ESCAPE) & (features != 0))
+    if len(old):
+        modrm = at[old] + 2
+        features[old] *= _is_3dnow()[view[modrm + lengths.addressing(view, modrm)]]
+    return features
 
 
-def _evex(code: Bytes, at: Numbers) -> Numbers:
-    first, second, third = (_byte(code, at + n) for n in (1, 2, 3))
-    bits = second & 3 | ((second >> 3 & 15) == 15) << 3 | (second >> 7) << 4 | (first & 7) << 5
-    bits |= (third >> 3 & 31) << 8 | ((third & 7) == 0) << 13
-    packed = _pack(4, bits, _byte(code, at + 4), _byte(code, at + 5))
-    return np.where(second & 4, packed, 0)
-
-
-def _escape(code: Bytes, at: Numbers) -> Numbers:
-    second = _byte(code, at + 1)
-    longer = np.isin(second, _ESCAPES)
-    opcode = np.where(longer, _byte(code, at + 2), 0)
-    modrm = np.where(longer, _byte(code, at + 3), _byte(code, at + 2))
-    before = [_byte(code, np.maximum(at - n, 0)) for n in (1, 2, 3)]
-    bits = second
-    for number, prefix in enumerate(_MANDATORY):
-        bits = bits | np.logical_or.reduce([each == prefix for each in before]) << (8 + number)
-    exact = modrm * np.isin(second, (0x01, 0x0F)) << 11  # there ModRM, or what follows, is opcode
-    packed = _pack(5, bits | exact, opcode, modrm)
-    return np.where((bits >> 8 == 0) & np.isin(second, _PREFIXED), 0, packed)
-
-
-_MANDATORY = (0x66, 0xF2, 0xF3)
-
-
-def _transaction(code: Bytes, at: Numbers) -> Numbers:
-    return np.full(len(at), 6 << 40, np.int64)  # of both, for both need RTM
-
-
-_PACKERS = {
-    _VEX2: _vex2,
-    _VEX3: _vex3,
-    _XOP: _vex3,
-    _EVEX: _evex,
-    _ESCAPE: _escape,
-    _XBEGIN: _transaction,
-    _XABORT: _transaction,
-}
-
-
-def _kept(signature: Numbers) -> Numbers:
-    """Return what `_features_of` tells of each; what was asked for once is kept for all files."""
-    known, features = _answers()
-    short = _shortened(signature)
-    index = known[short]
-    new = np.flatnonzero(index == 0)
-    if len(new):
-        _, first = np.unique(short[new], return_index=True)
-        for each in new[first].tolist():
-            needs = _features_of(int(signature[each]))
-            known[short[each]] = features.setdefault(needs, len(features) + 1)
-        index = known[short]
-    return np.fromiter((0, *features), np.int64, len(features) + 1)[index]
-
-
-def _distinct(signature: Numbers) -> Numbers:
-    distinct, which = np.unique(signature, return_inverse=True)
-    known = np.fromiter(map(_features_of, distinct.tolist()), np.int64, len(distinct))
-    return np.asarray(known[which], np.int64)
-
-
-# Millions of them in code for AVX: sorting them takes too long.
-_KEPT = (_VEX2, _VEX3, _XOP)
+def _prefixed(view: Bytes, at: Numbers) -> Numbers:
+    """Return which mandatory prefixes stand before 0F, as bits; REX and others may be between."""
+    found, further = np.zeros(len(at), np.uint8), np.ones(len(at), np.uint8)
+    for distance in (1, 2, 3):
+        prefix = _prefixes().take(view.take(np.maximum(at - distance, 0))) * further
+        found |= prefix
+        further = np.asarray(prefix > 0, np.uint8)
+    return np.asarray(found & 7, np.int64)
 
 
 @cache
-def _answers() -> tuple[npt.NDArray[np.int16], dict[int, int]]:
-    """Return the table of short signatures: numbers of sets of features, 0 for not asked yet."""
-    return np.zeros(1 << 22, np.int16), {}
-
-
-def _shortened(signature: Numbers) -> Numbers:
-    """Pack VEX's and XOP's closer: kind 2 bits, map 2 (1–3 or 8–10), prefix 5, opcode, shape 5."""
-    packed = (signature >> 40 & 3) << 20 | (signature >> 21 & 3) << 18
-    packed |= (signature >> 16 & 31) << 13 | (signature >> 8 & 255) << 5
-    return np.asarray(packed | signature & 31, np.int64)
+def _prefixes() -> Bytes:
+    """Return the bit of each mandatory prefix; bit 3 for the others, and REX."""
+    table = np.zeros(256, np.uint8)
+    table[[0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0x67, 0xF0, *range(0x40, 0x50)]] = 8
+    table[list(_MANDATORY)] = 1, 2, 4
+    return table
 
 
 @cache
-def _features_of(signature: int) -> int:
-    """Return the features of an instruction with this signature; 0 when there is none."""
+def _is_3dnow() -> Bytes:
+    """Return which bytes are opcodes of 3DNow!, which stand behind the operands."""
+    table = np.zeros(256, np.uint8)
+    codes = map(instructions.info, range(len(instructions.masks())))
+    table[[each.op_code for each in codes if each.encoding == iced.EncodingKind.D3NOW]] = 1
+    return table
+
+
+@cache
+def _numbered() -> Numbers:
+    """Return where the answers about each second byte begin."""
+    table = np.zeros(256, np.int64)
+    table[list(_SECONDS)] = np.arange(1, len(_SECONDS) + 1) << 11
+    return table
+
+
+@cache
+def _answers() -> Numbers:
+    """Return what is known of prefixes and bytes, by `_escape`'s index: -1 is not asked for yet."""
+    table = np.full((len(_SECONDS) + 1) << 11, -1)
+    table[: 1 << 11] = 0
+    return table
+
+
+def _features_of(second: int, prefixes: int, behind: int) -> int:
+    """Return the features of what 0F and two bytes begin, the prefixes being there or not."""
+    if second in _LONGER:  # `behind` is the opcode, else it is ModRM: here memory, or a register
+        tails = [bytes((second, behind, modrm)) for modrm in (0x03, 0xC1)]
+    else:
+        tails = [b"\x0f\xc1\x9e" if second == _ESCAPE else bytes((second, behind))]
+    before = [b"", *(bytes((p,)) for n, p in enumerate(_MANDATORY) if prefixes >> n & 1)]
     found = 0
-    for code in _examples(signature):
+    for prefix, rex, tail in product(before, (b"", b"\x48"), tails):
+        code = prefix + rex + b"\x0f" + tail + bytes(8)
         found |= instructions.masks()[instructions.Decoder(code).at(0).code]
     return found
 
 
-def _examples(signature: int) -> list[bytes]:
-    """Return instructions with this signature, their registers the plainest that there are."""
-    kind, bits, opcode, shape = (
-        signature >> 40,
-        signature >> 16 & 0xFFFFFF,
-        signature >> 8 & 255,
-        signature & 255,
-    )
-    modrm = (shape & 7) << 3 | (0xC0 if shape & 8 else 0) | (4 if shape & 16 else 0)
-    # Gathers are invalid where destination, index and mask are not three registers.
-    register, index = shape & 7, 3 if shape & 7 != 3 else 5
-    tail = bytes((opcode, modrm, index << 3)) + bytes(8)
-    vector = (15 if bits & 8 else 14 if register != 1 else 13) << 3
-    match kind:
-        case 1:
-            return [bytes((_VEX2, 0x80 | vector | bits & 7)) + tail]
-        case 2 | 3:
-            first, second = 0xE0 | bits >> 5 & 31, bits >> 4 << 7 & 128 | vector | bits & 7
-            return [bytes((_XOP if kind == 3 else _VEX3, first, second)) + tail]
-        case 4:
-            first, second = 0xF0 | bits >> 5 & 7, bits >> 4 << 7 & 128 | vector | 4 | bits & 3
-            third = (bits >> 8 & 31) << 3 | (0 if bits >> 13 & 1 else 1)
-            return [bytes((_EVEX, first, second, third)) + tail]
-        case 5:
-            return _escaped(bits, opcode, modrm)
-        case 6:
-            return [b"\xc7\xf8" + bytes(4)]
-    return []
+def _transaction(view: Bytes, at: Numbers) -> Numbers:
+    needs = instructions.masks()[instructions.Decoder(b"\xc7\xf8" + bytes(4)).at(0).code]
+    return np.where(view[at + 1] == _RTM, needs, 0).astype(np.int64)
 
 
-def _escaped(bits: int, opcode: int, modrm: int) -> list[bytes]:
-    second = bits & 255
-    if second in _ESCAPES:
-        tail = bytes((_ESCAPE, second, opcode, modrm)) + bytes(8)
-    elif second == 0x0F:  # 3DNow!: the opcode stands behind the operands, so all are tried as one
-        tail = b"\x0f\x0f\xc1\x9e"
-    else:
-        tail = bytes((_ESCAPE, second, bits >> 11 & 255 or modrm)) + bytes(8)
-    prefixes = [b""] + [bytes((p,)) for n, p in enumerate(_MANDATORY) if bits >> (8 + n) & 1]
-    wide = b"\x48"
-    return [prefix + rex + tail for prefix in prefixes for rex in (b"", wide)]
+_VECTORS = {VEX2: _vex, VEX3: _vex, XOP: _vex, _EVEX: _evex}
+_OTHERS = {_ESCAPE: _escape, _XBEGIN: _transaction, _XABORT: _transaction}

@@ -9,12 +9,13 @@ where many are asked for, `lengths` tells of most of them which instruction it i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from kaiun.cpu import instructions, lengths
+from kaiun.cpu import chains, instructions
 from kaiun.cpu.candidates import PADDING, Candidates, find
 from kaiun.cpu.elf import Elf, Section
 from kaiun.cpu.functions import Functions
@@ -43,8 +44,8 @@ class Code:
         self.data = self.elf.content(self.section, PADDING)
         self.decoder = instructions.Decoder(self.data)
 
-    def candidates(self) -> Candidates:
-        return find(np.frombuffer(self.data, np.uint8))
+    def candidates(self) -> Iterator[Candidates]:
+        return find(self.data)
 
     def covering(self, offset: int, begin: int) -> int:
         """Return where the instruction begins that the byte at `offset` is part of; -1 in data.
@@ -69,7 +70,7 @@ class Code:
         """Return what `covering` does, for many."""
         found = np.full(len(offset), -1)
         if len(offset) >= _MANY:
-            found = lengths.covering(np.frombuffer(self.data, np.uint8), offset, begin)
+            found = chains.covering(np.frombuffer(self.data, np.uint8), offset, begin)
         anchor, function = 0, -1
         for each in np.flatnonzero(found < 0).tolist():
             if begin[each] != function:

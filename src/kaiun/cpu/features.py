@@ -9,11 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from kaiun.cpu import instructions
+from kaiun.cpu.candidates import Candidates, gathered
 from kaiun.cpu.elf import Elf
 from kaiun.cpu.exact import Code
 from kaiun.cpu.functions import Functions
 
 Numbers = npt.NDArray[np.int64]
+_TOGETHER = 1 << 16  # candidates that are settled at once, at least
+_GROWTH = 2  # so many times the candidates of a function are tried in the next round
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +38,34 @@ def scan(elf: Elf, functions: Functions) -> Found:
 
 
 def _scan(code: Code, masks: dict[int, int]) -> None:
+    """Add what the functions of one section need; a function may have begun in another one."""
+    base = code.section.address
+    first, last = code.functions.at(np.array([base, base + code.section.size - 1])).tolist()
+    sure = np.zeros(last - first + 1, np.int64)
+    for end in (first, last):
+        sure[end - first] = masks.get(end, 0)
+    for found in gathered(code.candidates(), _TOGETHER):
+        _settle(code, found, sure, first)
+    masks |= {int(each) + first: int(sure[each]) for each in np.flatnonzero(sure)}
+
+
+def _settle(code: Code, found: Candidates, sure: Numbers, first: int) -> None:
     """Try candidates until every feature of every function is found, or no candidate is left.
 
     All functions are looked at together: one candidate of each, then two of those that are left...
+    `sure` has the features of the functions from the one with the number `first` on.
     """
-    found = code.candidates()
     offset, features = found.offset, found.features
-    if not len(offset):
-        return
-    number = code.functions.at(offset + code.section.address)
-    sure = np.zeros(len(code.functions.begin), np.int64)
-    for each in number[[0, -1]].tolist():
-        sure[each] = masks.get(each, 0)  # begun in another section
-    count = 1
+    number = code.functions.of(offset + code.section.address) - first
+    count = 0
     while len(offset):
-        tried = _rank(number) < count
-        _try(code, offset[tried], number[tried], sure)
-        open_ = ~tried & ((features & ~sure[number]) != 0)
+        open_ = np.flatnonzero(features & ~sure[number])
         offset, features, number = offset[open_], features[open_], number[open_]
-        count *= 2
-    masks |= {int(each): int(sure[each]) for each in np.flatnonzero(sure)}
+        count = count * _GROWTH or 1
+        tried = _rank(number) < count
+        _try(code, offset[tried], number[tried], sure, first)
+        rest = np.flatnonzero(~tried)
+        offset, features, number = offset[rest], features[rest], number[rest]
 
 
 def _rank(number: Numbers) -> Numbers:
@@ -64,18 +75,18 @@ def _rank(number: Numbers) -> Numbers:
     return place - np.maximum.accumulate(np.where(first, place, 0))
 
 
-def _try(code: Code, offset: Numbers, number: Numbers, sure: Numbers) -> None:
+def _try(code: Code, offset: Numbers, number: Numbers, sure: Numbers, first: int) -> None:
     """Add to `sure`, by function, what the instructions that cover these places need."""
-    begin = np.maximum(code.functions.begin[number] - code.section.address, 0)
+    begin = np.maximum(code.functions.begin[number + first] - code.section.address, 0)
     start = code.coverings(offset, begin)
     needs = instructions.masks()
     codes = code.decoder.codes(start.tolist())
     features = np.fromiter((needs[each] for each in codes), np.int64, len(start))
-    inside = code.functions.end[number] > offset + code.section.address
+    inside = code.functions.end[number + first] > offset + code.section.address
     np.bitwise_or.at(sure, number[inside], features[inside])
     for each in np.flatnonzero(~inside & (features != 0)).tolist():
         of, new = int(number[each]), int(features[each])
-        if new & ~sure[of] and _plausible(code, int(start[each]), int(begin[each]), of):
+        if new & ~sure[of] and _plausible(code, int(start[each]), int(begin[each]), of + first):
             sure[of] |= new
 
 

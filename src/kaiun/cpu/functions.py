@@ -30,6 +30,17 @@ class Functions:
         """Return, for each address, the number of the function whose part it is in."""
         return np.searchsorted(self.begin, addresses, side="right") - 1
 
+    def of(self, addresses: Numbers) -> Numbers:
+        """Return the same for sorted addresses, which may be far more than functions."""
+        if not len(addresses):
+            return np.empty(0, np.int64)
+        first, last = self.at(addresses[[0, -1]]).tolist()
+        if last - first > len(addresses):
+            return self.at(addresses)
+        ends = np.searchsorted(addresses, self.begin[first + 1 : last + 1])
+        counts = np.diff(ends, prepend=0, append=len(addresses))
+        return np.repeat(np.arange(first, last + 1), counts)
+
     def known(self, addresses: Numbers) -> npt.NDArray[np.bool_]:
         """Return which addresses lie inside of a function whose end is told."""
         return addresses < self.end[self.at(addresses)]

@@ -95,12 +95,12 @@ class Decoder:
 
 @cache
 def _mask_of(code: int) -> int:
-    if code == iced.Code.INVALID or _info(code).mnemonic in _UNTOLD:
+    if code == iced.Code.INVALID or info(code).mnemonic in _UNTOLD:
         return 0
     return reduce(or_, (_bits()[n] for n in _needs(code)), 0)
 
 
-def _info(code: int) -> iced.OpCodeInfo:
+def info(code: int) -> iced.OpCodeInfo:
     return iced.OpCodeInfo(cast("Any", code))
 
 
@@ -124,13 +124,13 @@ def masks() -> list[int]:
 @cache
 def is_odd(code: int) -> bool:
     """Whether compilers do not write this instruction: a sign that data was decoded."""
-    return code == iced.Code.INVALID or _info(code).mnemonic in _PRIVILEGED_OR_ODD
+    return code == iced.Code.INVALID or info(code).mnemonic in _PRIVILEGED_OR_ODD
 
 
 @cache
 def is_vector(code: int) -> bool:
     """Whether it is an instruction of SSE or SSE2 that AVX has too, so that GCC would write VEX."""
-    info = _info(code)
-    if info.encoding != iced.EncodingKind.LEGACY or info.mnemonic in _NOT_VECTOR:
+    known = info(code)
+    if known.encoding != iced.EncodingKind.LEGACY or known.mnemonic in _NOT_VECTOR:
         return False
     return any(each in _VECTOR_FEATURES for each in _needs(code))

@@ -1,7 +1,7 @@
-"""Which instruction covers a byte, for many bytes at once: lengths of instructions in numpy.
+"""Lengths of instructions, of thousands of places at once: tables, in numpy.
 
-Only lengths matter to get from one instruction to the next, and they follow from a few tables.
-What the tables do not know is left to iced-x86; a test compares the rest with it.
+Lengths follow from the prefixes, the opcode, ModRM and SIB. What the tables do not know is left to
+iced-x86; a test compares the rest with it.
 Source: Intel SDM volume 2, chapter 2 and appendix A (64-bit mode); AMD APM volume 3, appendix A.
 """
 
@@ -15,160 +15,88 @@ import numpy.typing as npt
 Numbers = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 Flags = npt.NDArray[np.bool_]
+Pairs = npt.NDArray[np.uint16]
 
-RUN_UP = 63  # bytes before the byte asked for: 48, and the 15 in which one instruction begins
-_STARTS = 15
-_BEHIND = 8  # bytes behind it that an opcode, ModRM and SIB may need
-_ROWS = 4096  # bytes asked for that are looked at together: stays in the second level cache
-_INVALID, _UNKNOWN = 254, 255
+BEHIND = 8  # bytes behind a place that its opcode, ModRM and SIB may need
+INVALID, UNKNOWN = 254, 255
 _MODRM, _BY_SIZE, _ODD = 0x80, 0x40, 0x20  # flags beside the number of bytes of an immediate
+_PREFIX, _ESCAPED, _BASED = 0x60, 0x40, 0x20  # what the table of opcodes leaves to others
 _PREFIXES = (0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0x66, 0x67, 0xF0, 0xF2, 0xF3)
 _OPERAND_SIZE, _ADDRESS_SIZE = 0x66, 0x67
+_VEX2, _VEX3, _EVEX, _XOP = 0xC5, 0xC4, 0x62, 0x8F
 
 
-def covering(code: Bytes, offset: Numbers, begin: Numbers) -> Numbers:
-    """Return where the instruction begins that covers the byte at each offset; -1: not known.
+def of_window(window: Bytes) -> Bytes:
+    """Return the length of the instruction at each place of a window, or INVALID or UNKNOWN.
 
-    `begin`, an instruction's beginning, is begun from where it is near; else 15 chains have to
-    agree. `code` goes on for 16 bytes behind the last offset.
-    """
-    parts = [
-        _covering(code, offset[at : at + _ROWS], begin[at : at + _ROWS])
-        for at in range(0, len(offset), _ROWS)
-    ]
-    return np.concatenate(parts) if parts else np.empty(0, np.int64)
-
-
-def _covering(code: Bytes, offset: Numbers, begin: Numbers) -> Numbers:
-    first = offset - RUN_UP
-    places = np.arange(RUN_UP + 1 + _BEHIND)[:, None] + first
-    covers = _chains(code[np.maximum(places, 0)])
-    starts = covers[:_STARTS]
-    highest = np.where(starts == _INVALID, 0, starts).max(axis=0)
-    found = np.where(starts.min(axis=0) == highest, highest, _UNKNOWN)
-    near = np.flatnonzero(begin >= first)
-    found[near] = covers[(begin - first)[near], near]
-    return np.where(found <= RUN_UP, first + found, -1)
-
-
-def _chains(window: Bytes) -> Bytes:
-    """Return which place in the window covers its target, from each place: rows are places."""
-    width = window.shape[1]
-    length = _lengths(window).reshape(-1, width)
-    place = np.arange(RUN_UP + 1)[:, None]
-    odd = length >= _INVALID
-    behind = place + length
-    ends = odd | (behind > RUN_UP)
-    covers = np.where(odd, length, place.astype(np.uint8))
-    further = np.where(ends, 0, behind) * width + np.arange(width)
-    flat = covers.reshape(-1)
-    for row in range(RUN_UP - 1, -1, -1):
-        covers[row] = np.where(ends[row], covers[row], flat.take(further[row]))
-    return covers
-
-
-def _lengths(window: Bytes) -> Bytes:
-    """Return the length of the instruction at each place, row by row.
-
-    What begins with a prefix is one byte longer than what follows; the last before the opcode
-    come first.
+    A row has the bytes that are as far from the beginning of several windows; a place's next byte
+    is in the next row. The last BEHIND rows are only read. A prefix in the row before them counts
+    as an instruction: what it belongs to begins before, or does not matter.
     """
     width, raw = window.shape[1], window.reshape(-1)
-    plain, short, wide = lengths = _of_opcodes(window)
-    open_ = _is_prefix()[raw[: len(plain)]]
-    at = np.flatnonzero(open_)
-    last = at[at >= RUN_UP * width]  # whatever follows, it covers the target
-    plain[last] = short[last] = wide[last] = 1
-    open_[last] = False
-    at = at[: len(at) - len(last)]
-    while len(at):
-        waits = open_[at + width]
-        _prefix(raw, at[~waits], width, lengths)
-        open_[at[~waits]] = False
-        at = at[waits]
-    return plain
+    count = raw.size - BEHIND * width
+    wide = raw[: count + width].astype(np.uint16)
+    pairs: Pairs = np.asarray(wide[:count] | wide[width:] << 8, np.uint16)
+    length = _opcodes()[pairs]
+    special = np.flatnonzero((length >= _BASED) & (length < INVALID))
+    kind = length[special] & 0xE0
+    based = special[kind == _BASED]
+    length[based] = (length[based] & 31) + (raw[based + 2 * width] & 7 == 5) * np.uint8(4)
+    escaped = special[kind == _ESCAPED]
+    length[escaped] = _of_escapes(raw, escaped, width)
+    prefix = special[kind == _PREFIX]
+    last = np.searchsorted(prefix, count - width)
+    length[prefix[last:]] = 1
+    _prefixes(raw, pairs, length, prefix[:last], width)
+    return length.reshape(-1, width)
 
 
-def _prefix(raw: Bytes, at: Numbers, width: int, lengths: tuple[Bytes, Bytes, Bytes]) -> None:
-    """Write down the lengths of what begins with these prefixes."""
-    plain, short, wide = lengths
-    prefix, behind = raw[at], at + width
-    rex_w = (prefix & 0xF8) == 0x48
-    after = np.where(prefix == _OPERAND_SIZE, short[behind], plain[behind])
-    after = np.where(rex_w, wide[behind], after)
+def _prefixes(raw: Bytes, pairs: Pairs, length: Bytes, at: Numbers, width: int) -> None:
+    """Write down the lengths of what begins with prefixes: one byte longer than what follows."""
+    opcode, sized, addressed = at + width, raw[at] == _OPERAND_SIZE, raw[at] == _ADDRESS_SIZE
+    behind = np.ones(len(at), np.int64)
+    open_ = np.flatnonzero(_is_prefix()[raw[opcode]] & (length[opcode] != 1))
+    while len(open_):
+        byte = raw[opcode[open_]]
+        sized[open_] |= byte == _OPERAND_SIZE
+        addressed[open_] |= byte == _ADDRESS_SIZE
+        opcode[open_] += width
+        behind[open_] += 1
+        further = opcode[open_]
+        open_ = open_[_is_prefix()[raw[further]] & (length[further] != 1)]
+    wide = (raw[opcode - width] & 0xF8) == 0x48
+    by_size = _by_size()[pairs[opcode]]
+    lead = raw[opcode]
+    after = length[opcode].astype(np.int64)
+    found = after + behind - np.where(sized & ~wide, by_size, 0) * 2
+    found += np.where(wide & ((lead & 0xF8) == 0xB8), 4, 0)
     # An address of four bytes instead of eight is not told here.
-    opcode = raw[behind]
-    moved = (prefix == _ADDRESS_SIZE) & (((opcode & 0xFC) == 0xA0) | _is_prefix()[opcode])
-    plain[at] = _longer(np.where(moved, np.uint8(_UNKNOWN), after))
-    short[at] = _longer(np.where(rex_w, wide[behind], short[behind]))
-    # REX counts only right before the opcode, so one before these does not.
-    wide[at] = np.where(plain[at] == short[at], plain[at], _UNKNOWN)
+    moved = addressed & ((lead & 0xFC) == 0xA0)
+    length[at] = np.where(moved, UNKNOWN, np.where(after >= INVALID, after, found))
 
 
-def _longer(length: Bytes) -> Bytes:
-    return np.asarray(length + (length < _INVALID), np.uint8)
+def _of_escapes(raw: Bytes, at: Numbers, width: int) -> Bytes:
+    """Return the lengths of opcodes of more than one byte; these begin with 0F, VEX, EVEX, XOP."""
+    lead, second = raw[at], raw[at + width]
+    longer = (second == 0x38) | (second == 0x3A)
+    skip = np.where(lead == 0x0F, 1 + longer, _SKIPPED[lead]).astype(np.int64)
+    known = np.where(longer, np.uint8(_MODRM) | (second == 0x3A), _two_bytes()[second])
+    vector = np.flatnonzero(lead != 0x0F)
+    table = np.where(lead == _EVEX, second & 7, second & 31)[vector]
+    table[lead[vector] == _VEX2] = 1
+    opcode = raw[at[vector] + skip[vector] * width]
+    known[vector] = _vector()[(lead[vector] == _XOP).astype(np.int64), table, opcode]
+    modrm = at + (skip + 1) * width
+    tail = np.where(known & _MODRM, addressing(raw, modrm, width), 0)
+    length = skip + 1 + (known & 15) + tail
+    return np.where(known >= INVALID, known, length).astype(np.uint8)
 
 
-def _of_opcodes(window: Bytes) -> tuple[Bytes, Bytes, Bytes]:
-    """Return the length of what has its opcode at each place: as it is, with 66, with REX.W."""
-    width = window.shape[1]
-    raw = window.reshape(-1)
-    opcode = raw[: (RUN_UP + 1) * width]
-    known = _one_byte()[opcode]
-    length = np.asarray(1 + (known & 15) + _tail(raw, known, 1, width), np.uint8)
-    by_size = (known & _BY_SIZE) >> 6
-    groups = np.flatnonzero((opcode & 0xFE) == 0xF6)  # TEST has an immediate, NOT does not
-    test = groups[raw[groups + width] & 0x38 < 0x10]
-    length[test] += opcode[test] == 0xF6
-    by_size[test] = opcode[test] & 1
-    for place, other in _escaped(raw, opcode, width):
-        length[place], by_size[place] = other, 0
-    length[(known & _ODD) > 0] = _INVALID
-    sized = np.asarray(by_size * 2, np.uint8)
-    wide = length + sized * 2 + ((opcode & 0xF8) == 0xB8) * np.uint8(4)
-    return length + sized * 2, length + sized, np.asarray(wide, np.uint8)
-
-
-def _tail(raw: Bytes, known: Bytes, skip: int, width: int) -> Bytes:
-    """Return the bytes of ModRM, SIB and displacement, ModRM `skip` rows on."""
-    modrm = raw[skip * width :][: len(known)]
-    tail = _addressing()[modrm]
-    based = np.flatnonzero((modrm & 0xC7) == 4)
-    tail[based] += (raw[based + (skip + 1) * width] & 7 == 5) * np.uint8(4)
-    tail[known < _MODRM] = 0
-    return tail
-
-
-def _tail_at(raw: Bytes, modrm: Numbers, width: int) -> Bytes:
-    """The same for single places of ModRM."""
+def addressing(raw: Bytes, modrm: Numbers, width: int = 1) -> Bytes:
+    """Return how many bytes ModRM, SIB and displacement take; the next byte is `width` on."""
     first = raw[modrm]
     based = ((first & 0xC7) == 4) & (raw[modrm + width] & 7 == 5)
     return np.asarray(_addressing()[first] + based * np.uint8(4), np.uint8)
-
-
-def _escaped(raw: Bytes, opcode: Bytes, width: int) -> list[tuple[Numbers, Bytes]]:
-    """Return where opcodes of more than one byte stand, and their lengths."""
-    escape = np.flatnonzero(opcode == 0x0F)
-    second = raw[escape + width]
-    longer = (second == 0x38) | (second == 0x3A)
-    two = _map(raw, escape[~longer], 1, _two_bytes()[second[~longer]], width)
-    three = _map(raw, escape[longer], 2, _MODRM | (second[longer] == 0x3A), width)
-    found = [(escape[~longer], two), (escape[longer], three)]
-    for lead, size, of_vex in ((0xC5, 2, None), (0xC4, 3, 31), (0x62, 4, 7), (0x8F, 3, 31)):
-        at = np.flatnonzero(opcode == lead)
-        table = raw[at + width] & of_vex if of_vex else np.ones(len(at), np.uint8)
-        if lead == 0x8F:  # POP where it is not XOP
-            at, table = at[table >= 8], table[table >= 8]
-        known = _vector()[table, raw[at + size * width]]
-        found.append((at, _map(raw, at, size, known, width)))
-    return found
-
-
-def _map(raw: Bytes, at: Numbers, size: int, known: Bytes, width: int) -> Bytes:
-    """Return the lengths of opcodes that `size` bytes stand before, given what is known of them."""
-    tail = np.where(known & _MODRM, _tail_at(raw, at + (size + 1) * width, width), 0)
-    length = size + 1 + (known & 15) + tail
-    return np.where(known & _ODD, _UNKNOWN, length).astype(np.uint8)
 
 
 @cache
@@ -185,6 +113,33 @@ def _addressing() -> Bytes:
     mod, rm = modrm >> 6, modrm & 7
     far = (mod == 2) | ((mod == 0) & (rm == 5))
     return np.asarray(1 + ((rm == 4) & (mod < 3)) + 4 * far + (mod == 1), np.uint8)
+
+
+@cache
+def _opcodes() -> Bytes:
+    """Return the length by opcode and the byte behind it, read as one number of 16 bits.
+
+    _BASED is added where a SIB may add to it; _ESCAPED and _PREFIX stand alone.
+    """
+    opcode, modrm = np.arange(1 << 16) & 255, np.arange(1 << 16) >> 8
+    known = _one_byte()[opcode].astype(np.int64)
+    has_modrm = known >= _MODRM
+    length = 1 + (known & 15) + has_modrm * _addressing()[modrm]
+    length += _by_size().astype(np.int64) * 4 + ((opcode == 0xF6) & (modrm & 0x38 < 0x10))
+    length += (has_modrm & ((modrm & 0xC7) == 4)) * _BASED
+    length[np.isin(opcode, (0x0F, _VEX2, _VEX3, _EVEX))] = _ESCAPED
+    length[(opcode == _XOP) & (modrm & 31 >= 8)] = _ESCAPED
+    length[_is_prefix()[opcode]] = _PREFIX
+    length[(known & _ODD) > 0] = INVALID
+    return np.asarray(length, np.uint8)
+
+
+@cache
+def _by_size() -> Bytes:
+    """Return whether an immediate goes by the size of operands, as `_opcodes` does."""
+    opcode, modrm = np.arange(1 << 16) & 255, np.arange(1 << 16) >> 8
+    test = (opcode == 0xF7) & (modrm & 0x38 < 0x10)
+    return np.asarray(((_one_byte()[opcode] & _BY_SIZE) > 0) | test, np.uint8)
 
 
 @cache
@@ -216,17 +171,21 @@ def _two_bytes() -> Bytes:
     table[range(0x80, 0x90)] = 4
     table[[0x0F, *range(0x70, 0x74), 0xA4, 0xAC, 0xBA, 0xC2, 0xC4, 0xC5, 0xC6]] = _MODRM | 1
     # Moves to control registers, SSE4a or VMX by prefix, and what there is none of.
-    table[[0x04, 0x0A, 0x0C, *range(0x20, 0x28), *range(0x39, 0x40), 0x78]] = _ODD
+    table[[0x04, 0x0A, 0x0C, *range(0x20, 0x28), *range(0x39, 0x40), 0x78]] = UNKNOWN
     return table
 
 
 @cache
 def _vector() -> Bytes:
-    """Return the same for VEX, EVEX and XOP, by the number of their table of opcodes."""
-    table = np.full((32, 256), _ODD, np.uint8)
-    table[[1, 2, 5, 6, 9]] = _MODRM
-    table[[3, 8]] = _MODRM | 1
-    table[10] = _MODRM | 4
-    table[1, [*range(0x70, 0x74), 0xC2, 0xC4, 0xC5, 0xC6]] = _MODRM | 1
-    table[1, 0x77] = 0
+    """Return the same for VEX and EVEX (0), and for XOP (1), by the number of their map."""
+    table = np.full((2, 32, 256), INVALID, np.uint8)
+    table[0, [1, 2, 5, 6]] = table[1, 9] = _MODRM
+    table[0, 3] = table[1, 8] = _MODRM | 1
+    table[1, 10] = _MODRM | 4
+    table[0, 1, [*range(0x70, 0x74), 0xC2, 0xC4, 0xC5, 0xC6]] = _MODRM | 1
+    table[0, 1, 0x77] = 0
     return table
+
+
+_SKIPPED = np.zeros(256, np.uint8)  # bytes before the opcode, by the leading one
+_SKIPPED[[_VEX2, _VEX3, _XOP, _EVEX]] = 2, 3, 3, 4

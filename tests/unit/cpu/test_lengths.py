@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kaiun.cpu import functions, instructions, lengths
+from kaiun.cpu import chains, functions, instructions
 from kaiun.cpu.elf import Elf
 
 SYSTEM = [Path(f"/usr/lib/x86_64-linux-gnu/{name}") for name in ("libcrypto.so.3", "libm.so.6")]
@@ -18,7 +18,7 @@ _EVERY = 5  # functions
 def covered(code: bytes, offset: int, begin: int) -> int:
     """Return what is told of one byte."""
     view = np.frombuffer(code + bytes(PADDING), np.uint8)
-    return int(lengths.covering(view, np.array([offset]), np.array([begin]))[0])
+    return int(chains.covering(view, np.array([offset]), np.array([begin]))[0])
 
 
 def walked(code: bytes, begin: int, limit: int) -> tuple[list[int], list[int]]:
@@ -49,12 +49,12 @@ def test_first_bytes_of_functions(path: Path, shift: int) -> None:
     expected: list[int] = []
     for address in known.begin[:-1:_EVERY].tolist():
         first = address - text.address + shift
-        if 0 <= first < text.size - lengths.RUN_UP:
-            places, starts = walked(code, first, first + lengths.RUN_UP)
+        if 0 <= first < text.size - chains.RUN_UPS[0]:
+            places, starts = walked(code, first, first + chains.RUN_UPS[0])
             offset.extend(places)
             expected.extend(starts)
             begin.extend([first] * len(places))
-    told = lengths.covering(np.frombuffer(code, np.uint8), np.array(offset), np.array(begin))
+    told = chains.covering(np.frombuffer(code, np.uint8), np.array(offset), np.array(begin))
     wrong = (told >= 0) & (told != np.array(expected))
     assert np.flatnonzero(wrong).tolist() == []
     assert np.mean(told < 0) < 0.01
