@@ -7,6 +7,7 @@ Source: System V ABI, chapters 4 and 5; AMD64 supplement.
 
 from __future__ import annotations
 
+import mmap
 import struct
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -111,7 +112,7 @@ class Symbols:
 class Elf:
     """One file. Properties raise BadElf where the file is cut short."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes | mmap.mmap) -> None:
         if data[:6] != _PREFIX or len(data) < 64:
             raise BadElf("no 64-bit little-endian ELF file")
         self.data = data
@@ -135,7 +136,8 @@ class Elf:
             return []
         table = self._array(_SECTION, self._shoff, self._shnum)
         index = self._shstrndx if self._shstrndx < len(table) else 0
-        names = self.data[int(table["offset"][index]) :][: int(table["size"][index])]
+        start = int(table["offset"][index])
+        names = self.data[start : start + int(table["size"][index])]
         return [Section(_name(names, row[0]), *row[1:8]) for row in table.tolist()]
 
     def section(self, name: str) -> Section | None:

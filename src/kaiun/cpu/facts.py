@@ -6,6 +6,7 @@ Facts know no baseline, so they are computed once for a file's bytes and judged 
 from __future__ import annotations
 
 import json
+import mmap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from kaiun.cpu.elf import Elf
     from kaiun.cpu.features import Found
 
+Buffer = bytes | mmap.mmap
 SCANNER = 3  # goes up with every change of what is found: cached facts of another one are void
 _SHOWN = 5  # names of functions that are kept for each set of features
 OTHER = "other"
@@ -60,7 +62,14 @@ def load(text: str) -> Facts:
     return replace(facts, checks=tuple(facts.checks))
 
 
-def of_file(data: bytes, *, exhaust: bool = False) -> Facts | None:
+def prepare() -> None:
+    """Import what `of_file` needs, and make its tables, before the first file comes."""
+    from kaiun.cpu import evidence, functions, guards, opcodes, simd  # noqa: F401
+
+    opcodes.tables()
+
+
+def of_file(data: Buffer, *, exhaust: bool = False) -> Facts | None:
     """Return the facts of a file's bytes; None for what no kernel or dynamic linker runs.
 
     With `exhaust` every byte of code is decoded: the same facts, for tests and benches.

@@ -39,11 +39,10 @@ def files_of_path(store: Store, path: Path) -> list[File]:
             if path.is_dir():
                 layer = tree.from_folder(path, examiner)
             else:
-                data = path.read_bytes()
-                layer = tree.Layer(files={str(path): examiner.add(data)})
+                layer = tree.Layer(files={str(path): examiner.add(path.read_bytes())})
+            examiner.finish()
         except OSError as problem:
             raise UsageError(f"cannot read it: {problem.strerror}", where=str(path)) from problem
-        examiner.finish()
         store.keep(examiner.new, {})
         return _files(tree.stacked([layer]), store, examiner)
 

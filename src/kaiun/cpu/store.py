@@ -23,10 +23,11 @@ create table if not exists layers (diff_id text primary key, body text) without 
 
 
 class Store:
-    """Use it in one thread at a time."""
+    """Use it in one thread at a time. `file` is None for one in memory."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, file: Path | None = None) -> None:
         self._connection = connection
+        self.file = file
 
     def facts(self, digests: Iterable[str]) -> dict[str, Facts | None]:
         """Return the facts that are known; None for a file that does not run."""
@@ -56,13 +57,19 @@ class Store:
 @contextmanager
 def opened(home: Path) -> Iterator[Store]:
     """Yield the store in the state home; one in memory where that cannot be."""
+    file: Path | None = home / FILE
     try:
         connection = _connect(home)
     except (OSError, sqlite3.Error):
-        connection = sqlite3.connect(":memory:")
+        file, connection = None, sqlite3.connect(":memory:")
         connection.executescript(_TABLES)
     with closing(connection):
-        yield Store(connection)
+        yield Store(connection, file)
+
+
+def reading(file: Path) -> Store:
+    """Return the store in a file, to read only, for the life of a process."""
+    return Store(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True), file)
 
 
 def _connect(home: Path) -> sqlite3.Connection:

@@ -15,10 +15,12 @@ import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kaiun.cpu import packages
+from kaiun.cpu.examiner import OnDisk
 
 if TYPE_CHECKING:
     from kaiun.cpu.examiner import Examiner
@@ -34,7 +36,8 @@ _OPAQUE_XATTRS = ("trusted.overlay.opaque", "user.overlay.opaque")
 class Layer:
     """What one layer changes. Paths begin with "/"; `packages` is about `files` alone."""
 
-    files: dict[str, str] = field(default_factory=dict)  # ELF files: path → digest
+    # ELF files: path → digest, "" until the examiner has finished
+    files: dict[str, str] = field(default_factory=dict)
     others: set[str] = field(default_factory=set)  # all that is neither ELF nor a folder
     gone: set[str] = field(default_factory=set)
     opaque: set[str] = field(default_factory=set)  # folders that hide what was in them
@@ -73,12 +76,16 @@ class Collector:
     def file(self, path: str, size: int, read: Callable[[int], bytes], on_disk: str = "") -> None:
         """Take a file; `read(-1)` gives the rest of its bytes, `read(4)` the first ones."""
         head = read(4) if size >= _SMALLEST else b""
-        if head == _MAGIC:
-            self.layer.files[path] = self.examiner.add(head + read(-1), on_disk)
-            return
-        self.layer.others.add(path)
-        if packages.is_list(path):
-            self._lists[path] = (head + read(-1)).decode("utf-8", "replace")
+        if head == _MAGIC and on_disk:
+            self.layer.files[path] = ""
+            told = partial(self.layer.files.__setitem__, path)
+            self.examiner.read(OnDisk(on_disk, size, told))
+        elif head == _MAGIC:
+            self.layer.files[path] = self.examiner.add(head + read(-1))
+        else:
+            self.layer.others.add(path)
+            if packages.is_list(path):
+                self._lists[path] = (head + read(-1)).decode("utf-8", "replace")
 
     def other(self, path: str) -> None:
         """Take what is neither a file nor a folder."""
@@ -96,8 +103,11 @@ def from_folder(root: Path, examiner: Examiner, *, overlay: bool = False) -> Lay
         path = entry.path[len(str(root)) :]
         facts = entry.stat(follow_symlinks=False)
         if stat.S_ISREG(facts.st_mode):
-            with Path(entry.path).open("rb", buffering=0) as file:
-                collector.file(path, facts.st_size, file.read, entry.path)
+            descriptor = os.open(entry.path, os.O_RDONLY)
+            try:
+                collector.file(path, facts.st_size, partial(_read, descriptor), entry.path)
+            finally:
+                os.close(descriptor)
         elif stat.S_ISDIR(facts.st_mode):
             if overlay and _is_opaque(entry.path):
                 collector.layer.opaque.add(path)
@@ -164,6 +174,14 @@ def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
             yield entry
             if entry.is_dir(follow_symlinks=False):
                 yield from _entries(entry.path)
+
+
+def _read(descriptor: int, size: int) -> bytes:
+    """Return the next bytes of a file, with -1 all that are left."""
+    if size >= 0:
+        return os.read(descriptor, size)
+    with open(descriptor, "rb", closefd=False) as file:
+        return file.read()
 
 
 def _is_opaque(folder: str) -> bool:

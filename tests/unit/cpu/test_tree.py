@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+import shutil
 import tarfile
 from pathlib import Path
 
 import pytest
 
 from kaiun.cpu import packages, tree
-from kaiun.cpu.examiner import Examiner
+from kaiun.cpu.examiner import Examiner, OnDisk
 from kaiun.cpu.store import Store, opened
+from kaiun.errors import KaiunError
 
 ELF = b"\x7fELF\x02\x01" + bytes(94)
 
@@ -56,7 +58,9 @@ def test_tar_and_folder_give_the_same_layer(tmp_path: Path) -> None:
     with opened(tmp_path / "home") as store, Examiner(store) as examiner:
         with tarfile.open(fileobj=buffer, mode="r|") as tar:
             read = tree.from_tar(tar, examiner)
-        assert read == tree.from_folder(root, examiner)
+        found = tree.from_folder(root, examiner)
+        examiner.finish()
+        assert read == found
         assert list(read.files) == ["/lib/a.so"]
         assert read.others == {"/lib/text", "/lib/link"}
 
@@ -141,3 +145,34 @@ def test_several_processes_find_what_one_finds(tmp_path: Path) -> None:
                 examiner.add(data)
             found.append(examiner.finish())
     assert found[0] == found[1]
+
+
+def test_files_on_disk_are_found_by_several_processes_too(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    for number in range(3):
+        (root / f"{number}.so").write_bytes(ELF + bytes([number]))
+    shutil.copy("/bin/true", root)
+    found = []
+    for processes, worth in ((1, 1 << 30), (2, 0)):
+        with (
+            opened(tmp_path / str(processes)) as store,
+            Examiner(store, processes, worth) as examiner,
+        ):
+            layer = tree.from_folder(root, examiner)
+            found.append((examiner.finish(), layer.files))
+            assert examiner.new.keys() == set(layer.files.values())
+            store.keep(examiner.new, {})
+            with Examiner(store, processes, worth) as again:
+                assert tree.from_folder(root, again).files.keys() == layer.files.keys()
+                assert again.finish() == examiner.finish()
+                assert again.new == {}
+    assert found[0] == found[1]
+    assert len(found[0][0]) == 4
+
+
+def test_file_on_disk_that_vanishes_is_an_error(tmp_path: Path) -> None:
+    with opened(tmp_path / "home") as store, Examiner(store, 2, 0) as examiner:
+        examiner.read(OnDisk(str(tmp_path / "gone.so"), 1000, print))
+        with pytest.raises(KaiunError, match=r"No such file"):
+            examiner.finish()
