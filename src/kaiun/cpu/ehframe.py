@@ -38,14 +38,13 @@ def ranges(elf: Elf) -> tuple[Numbers, Numbers]:
     count = min(struct.unpack_from("<I", data, 8)[0], (len(data) - 12) // 8)
     pairs = np.frombuffer(data, "<i4", count * 2, 12).reshape(-1, 2).astype(np.int64)
     begins = pairs[:, 0] + header.address
-    sizes, known = _sizes(elf.content(frames), pairs[:, 1] + header.address - frames.address)
+    sizes, known = _sizes(elf.view(frames), pairs[:, 1] + header.address - frames.address)
     return begins[known], (begins[known] + sizes)
 
 
-def _sizes(frames: bytes, offsets: Numbers) -> tuple[Numbers, npt.NDArray[np.bool_]]:
+def _sizes(frames: memoryview, offsets: Numbers) -> tuple[Numbers, npt.NDArray[np.bool_]]:
     """Return the length of each function, from its frame description, and which are readable."""
-    view = np.frombuffer(frames, np.uint8)
-    known = (offsets >= 0) & (offsets + 16 <= len(view))
-    at = offsets[known] + 12  # length, CIE pointer, begin, then the length of the range
-    sizes = sum((view[at + n].astype(np.int64) << (8 * n) for n in range(4)), np.zeros(1, np.int64))
-    return np.asarray(sizes[: len(at)], np.int64), known
+    known = (offsets >= 0) & (offsets + 16 <= len(frames))
+    words = np.ndarray(max(len(frames) - 3, 0), "<u4", frames, strides=(1,))
+    # length, CIE pointer, begin, then the length of the range
+    return words[offsets[known] + 12].astype(np.int64), known

@@ -166,14 +166,17 @@ class Elf:
             ]
         return sorted((each for each in found if each.size), key=lambda each: each.address)
 
+    def view(self, section: Section) -> memoryview:
+        """Return the section's bytes as they are in the file. Raises BadElf when it is shorter."""
+        size = 0 if section.kind == SHT_NOBITS else section.size
+        found = memoryview(self.data)[section.offset : section.offset + size]
+        if len(found) != size:
+            raise BadElf(f"{section.name} is cut short")
+        return found
+
     def content(self, section: Section, padding: int = 0) -> bytes:
         """Return the section's bytes, and as many zeros. Raises BadElf when the file is shorter."""
-        if section.kind == SHT_NOBITS:
-            return bytes(padding)
-        found = memoryview(self.data)[section.offset : section.offset + section.size]
-        if len(found) != section.size:
-            raise BadElf(f"{section.name} is cut short")
-        return b"".join((found, bytes(padding)))
+        return b"".join((self.view(section), bytes(padding)))
 
     @cached_property
     def symbols(self) -> list[Symbols]:

@@ -49,7 +49,9 @@ def asks(name: str) -> bool:
 
 
 def gather(elf: Elf, found: Found) -> Evidence:
-    """Return the evidence of one file."""
+    """Return the evidence of one file; where nothing is above any baseline only its own note."""
+    if not any(mask & ~instructions.CHECK for mask in found.masks.values()):
+        return Evidence((), "", _needed(elf))
     return Evidence(tuple(_checks(elf, found)), _native(elf), _needed(elf))
 
 

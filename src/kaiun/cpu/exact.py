@@ -24,7 +24,7 @@ Numbers = npt.NDArray[np.int64]
 _LONGEST = 15
 _RUN_UPS = (48, 240, 1200, 6000)  # bytes; a longer one where the chains do not agree
 _NEAR = 72  # bytes more: so close behind the function's beginning decoding from there is cheaper
-_MANY = 40  # candidates for which numpy pays
+_MANY = 12  # candidates for which numpy pays
 _ZEROS = bytes(8)  # as instructions they make no sense
 _FAR = 1 << 16  # bytes: farther than any function's beginning
 _LOOK = 512  # bytes around a hit that must look like code, where no table says that it is
@@ -61,10 +61,7 @@ class Code:
         else:
             if offset - begin > _FAR:
                 return -1
-        at, here = self.decoder.at, begin
-        while (behind := here + (at(here).len or 1)) <= offset:
-            here = behind
-        return here
+        return self.decoder.last(begin, offset)
 
     def coverings(self, offset: Numbers, begin: Numbers) -> Numbers:
         """Return what `covering` does, for many."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kaiun.cpu.features import Found
 
 Buffer = bytes | mmap.mmap
-SCANNER = 3  # goes up with every change of what is found: cached facts of another one are void
+SCANNER = 4  # goes up with every change of what is found: cached facts of another one are void
 _SHOWN = 5  # names of functions that are kept for each set of features
 OTHER = "other"
 

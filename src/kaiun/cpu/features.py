@@ -16,7 +16,7 @@ from kaiun.cpu.functions import Functions
 
 Numbers = npt.NDArray[np.int64]
 _TOGETHER = 1 << 16  # candidates that are settled at once, at least
-_GROWTH = 2  # so many times the candidates of a function are tried in the next round
+_FEW = 256  # candidates that are tried at once: rounds cost more
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,8 @@ def _scan(code: Code, masks: dict[int, int]) -> None:
         sure[end - first] = masks.get(end, 0)
     for found in gathered(code.candidates(), _TOGETHER):
         _settle(code, found, sure, first)
-    masks |= {int(each) + first: int(sure[each]) for each in np.flatnonzero(sure)}
+    needing = np.flatnonzero(sure)
+    masks |= zip((needing + first).tolist(), sure[needing].tolist(), strict=True)
 
 
 def _settle(code: Code, found: Candidates, sure: Numbers, first: int) -> None:
@@ -57,22 +58,20 @@ def _settle(code: Code, found: Candidates, sure: Numbers, first: int) -> None:
     """
     offset, features = found.offset, found.features
     number = code.functions.of(offset + code.section.address) - first
-    count = 0
+    count = 1
     while len(offset):
-        open_ = np.flatnonzero(features & ~sure[number])
-        offset, features, number = offset[open_], features[open_], number[open_]
-        count = count * _GROWTH or 1
-        tried = _rank(number) < count
+        tried = _first(number, count) if len(offset) > _FEW else np.ones(len(offset), np.bool_)
         _try(code, offset[tried], number[tried], sure, first)
-        rest = np.flatnonzero(~tried)
-        offset, features, number = offset[rest], features[rest], number[rest]
+        open_ = np.flatnonzero((features & ~sure[number] != 0) & ~tried)
+        offset, features, number = offset[open_], features[open_], number[open_]
+        count *= 2
 
 
-def _rank(number: Numbers) -> Numbers:
-    """Return the how manieth of its function each candidate is; they come by function."""
-    place = np.arange(len(number))
-    first = np.concatenate(([True], number[1:] != number[:-1]))
-    return place - np.maximum.accumulate(np.where(first, place, 0))
+def _first(number: Numbers, count: int) -> npt.NDArray[np.bool_]:
+    """Return which candidates are among the first `count` of their function; they come sorted."""
+    first = np.ones(len(number), np.bool_)
+    first[count:] = number[count:] != number[:-count]
+    return first
 
 
 def _try(code: Code, offset: Numbers, number: Numbers, sure: Numbers, first: int) -> None:

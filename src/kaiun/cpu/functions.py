@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kaiun.cpu import ehframe
-from kaiun.cpu.elf import STT_FUNC, STT_GNU_IFUNC, STT_OBJECT, Elf, Section
+from kaiun.cpu.elf import STT_FUNC, STT_GNU_IFUNC, STT_OBJECT, Elf
 
 Numbers = npt.NDArray[np.int64]
 _TABLE = 1 << 32  # more rows than a table of symbols has
@@ -41,10 +42,6 @@ class Functions:
         counts = np.diff(ends, prepend=0, append=len(addresses))
         return np.repeat(np.arange(first, last + 1), counts)
 
-    def known(self, addresses: Numbers) -> npt.NDArray[np.bool_]:
-        """Return which addresses lie inside of a function whose end is told."""
-        return addresses < self.end[self.at(addresses)]
-
     def limit(self, number: int) -> int:
         """Return where the part of a function ends: at the next one."""
         if number + 1 < len(self.begin):
@@ -70,9 +67,9 @@ class Functions:
         values, symbols = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
         for number, each in enumerate(self.elf.symbols):
             table = each.table
-            chosen = np.flatnonzero(
-                _kinds(table, STT_FUNC, STT_GNU_IFUNC) & (table["section"] != 0)
-            )
+            kind = table["info"] & 15
+            function = (kind == STT_FUNC) | (kind == STT_GNU_IFUNC)
+            chosen = np.flatnonzero(function & (table["section"] != 0))
             values.append(table["value"][chosen].astype(np.int64))
             symbols.append(chosen + number * _TABLE)
         value, symbol = np.concatenate(values), np.concatenate(symbols)
@@ -82,16 +79,9 @@ class Functions:
 
 def find(elf: Elf) -> Functions:
     """Return the functions of the file, from symbols and unwind tables."""
-    begins, ends = ehframe.ranges(elf)
-    parts = [(begins, ends)]
+    parts = [ehframe.ranges(elf)]
     for symbols in elf.symbols:
-        table = symbols.table
-        chosen = table[_kinds(table, STT_FUNC, STT_GNU_IFUNC) & (table["section"] != 0)]
-        values = chosen["value"].astype(np.int64)
-        parts.append((values, values + chosen["size"].astype(np.int64)))
-        data = table[_kinds(table, STT_OBJECT) & (table["section"] != 0)]
-        values = data["value"].astype(np.int64)
-        parts.append((values, values))  # a table in the code: its end is not known to be code
+        parts += _of_symbols(symbols.table)
     starts = np.array([section.address for section in elf.code], np.int64)
     parts.append((starts, starts))
     begin = np.concatenate([part[0] for part in parts])
@@ -99,21 +89,27 @@ def find(elf: Elf) -> Functions:
     return _merged(elf, begin, end)
 
 
+def _of_symbols(table: npt.NDArray[np.void]) -> Iterator[tuple[Numbers, Numbers]]:
+    """Yield beginnings and ends of functions, and of tables in the code: their ends are none."""
+    kind = table["info"] & 15
+    here = table["section"] != 0
+    chosen = table[((kind == STT_FUNC) | (kind == STT_GNU_IFUNC)) & here]
+    begin = chosen["value"].astype(np.int64)
+    yield begin, begin + chosen["size"].astype(np.int64)
+    begin = table["value"][(kind == STT_OBJECT) & here].astype(np.int64)
+    yield begin, begin
+
+
 def _merged(elf: Elf, begin: Numbers, end: Numbers) -> Functions:
+    """Sort them; of several that begin in one place the longest counts."""
     inside = np.zeros(len(begin), bool)
     for section in elf.code:
         inside |= (begin >= section.address) & (begin < section.end)
     begin, end = begin[inside], end[inside]
-    order = np.lexsort((-end, begin))
+    order = np.argsort(begin, kind="stable")  # quick where runs are sorted, as unwind tables are
     begin, end = begin[order], end[order]
-    first = np.concatenate(([True], begin[1:] != begin[:-1])) if len(begin) else np.empty(0, bool)
-    return Functions(begin[first], np.maximum.accumulate(end[first]), elf)
-
-
-def _kinds(table: npt.NDArray[np.void], *kinds: int) -> npt.NDArray[np.bool_]:
-    return np.isin(table["info"] & 15, kinds)
-
-
-def covering(elf: Elf, address: int) -> Section | None:
-    """Return the code section that an address lies in."""
-    return next((s for s in elf.code if s.address <= address < s.end), None)
+    if not len(begin):
+        return Functions(begin, end, elf)
+    first = np.flatnonzero(np.concatenate(([True], begin[1:] != begin[:-1])))
+    end = np.maximum.accumulate(np.maximum.reduceat(end, first))
+    return Functions(begin[first], end, elf)

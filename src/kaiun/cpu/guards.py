@@ -41,7 +41,7 @@ _JMP_SHORT, _ESCAPE = 0xEB, 0x0F
 _LEADING = {0xE8, 0xE9, *(n << 3 | 5 for n in range(8))}
 _LEADS = bytes(1 if byte in _LEADING else 2 if byte >> 4 == 8 else 0 for byte in range(256))
 _CHUNK = 1 << 18  # bytes of code looked at together: stays in the second level cache
-_SIEVE = 1 << 22  # most places that are no function's beginning fall through it
+_SIEVE = (1 << 22) - 1  # most places that are no function's beginning fall through it
 _LONGEST = 4096  # bytes of a function that are read for what it stores
 
 
@@ -110,11 +110,11 @@ def _mentions(code: Code, known: Numbers, high: int) -> tuple[Numbers, Numbers]:
     Of places in code those that are `known`, of others those below `high`.
     """
     sieve = _sieve(known)
-    view = np.frombuffer(code.data, np.uint8)
+    distances = _distances(code.data)
     places, sources = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for at in _leading(code):
-        place = at + 5 + _distance(view, at + 1) + code.section.address
-        maybe = (place < known[0]) | (place > known[-1]) | sieve[place % _SIEVE]
+        place = at + distances[at + 1] + (code.section.address + 5)
+        maybe = (place < known[0]) | (place > known[-1]) | sieve[place & _SIEVE]
         chosen = np.flatnonzero(maybe & (place >= 0) & (place < high))
         places.append(place[chosen])
         sources.append(at[chosen] + code.section.address)
@@ -142,20 +142,19 @@ def _short(code: Code) -> tuple[Numbers, Numbers]:
     view, base, functions = np.frombuffer(code.data, np.uint8), code.section.address, code.functions
     at = np.flatnonzero(view[: code.section.size] == _JMP_SHORT)
     place = at + 2 + view[at + 1].astype(np.int8) + base
-    maybe = _sieve(functions.begin)[place % _SIEVE]
+    maybe = _sieve(functions.begin)[place & _SIEVE]
     at, place = at[maybe], place[maybe]
     source = functions.at(at + base)
     near = (_exactly(functions.begin, place) >= 0) & (functions.begin[source] != place)
     begin = np.maximum(functions.begin[source] - base, 0)
-    pairs = zip(at[near].tolist(), begin[near].tolist(), strict=True)
-    real = np.fromiter((code.covering(a, b) == a for a, b in pairs), bool, int(near.sum()))
+    real = code.coverings(at[near], begin[near]) == at[near]
     return place[near][real], source[near][real]
 
 
 def _sieve(known: Numbers) -> npt.NDArray[np.bool_]:
-    """Return which remainders of division by _SIEVE known values leave."""
-    sieve = np.zeros(_SIEVE, np.bool_)
-    sieve[known % _SIEVE] = True
+    """Return which low bits, _SIEVE of them, known values have."""
+    sieve = np.zeros(_SIEVE + 1, np.bool_)
+    sieve[known & _SIEVE] = True
     return sieve
 
 
@@ -181,9 +180,9 @@ def _mentioned(place: Numbers, known: Numbers) -> Numbers:
     return index
 
 
-def _distance(view: npt.NDArray[np.uint8], at: Numbers) -> Numbers:
-    raw = sum((view[at + n].astype(np.uint32) << np.uint32(8 * n) for n in range(4)), np.uint32(0))
-    return np.asarray(raw, np.uint32).view(np.int32).astype(np.int64)
+def _distances(data: bytes) -> npt.NDArray[np.int32]:
+    """Return the four bytes at each place, read as a distance."""
+    return np.ndarray(len(data) - 3, "<i4", data, strides=(1,))
 
 
 def _slots(elf: Elf, found: Found) -> tuple[Numbers, Numbers]:
@@ -250,9 +249,10 @@ def _stubs(elf: Elf) -> list[tuple[int, int]]:
     found = []
     for section in elf.sections:
         if section.name.startswith(".plt") and section.flags & SHF_EXECINSTR:
-            view = np.frombuffer(elf.content(section) + bytes(8), np.uint8)
+            data = elf.content(section) + bytes(8)
+            view = np.frombuffer(data, np.uint8)
             places = np.flatnonzero((view[:-7] == 0xFF) & (view[1:-6] == 0x25))
-            words = places + 6 + _distance(view, places + 2) + section.address
+            words = places + _distances(data)[places + 2] + (section.address + 6)
             stubs = section.address + places // 16 * 16
             found += list(zip(stubs.tolist(), words.tolist(), strict=True))
     return found

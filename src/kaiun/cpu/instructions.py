@@ -81,6 +81,16 @@ class Decoder:
         self.raw.decode_out(self.found)
         return self.found
 
+    def last(self, begin: int, limit: int) -> int:
+        """Return where the last instruction begins that does so at `limit` at most."""
+        raw, found = self.raw, self.found
+        raw.position = here = behind = begin
+        while behind <= limit:
+            here = behind
+            raw.decode_out(found)
+            behind = raw.position
+        return here
+
     def codes(self, offsets: Iterable[int]) -> Iterator[int]:
         """Yield iced's code of the instruction at each offset; of a negative one, that of none."""
         raw, found = self.raw, self.found

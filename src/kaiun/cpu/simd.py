@@ -11,13 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from kaiun.cpu import instructions
 from kaiun.cpu.exact import Code
 from kaiun.cpu.features import Found
+from kaiun.cpu.instructions import is_vector
 from kaiun.cpu.levels import BIT
 from kaiun.cpu.verdict import CONTAMINATED
 
+Numbers = npt.NDArray[np.int64]
 _VECTOR = sum(BIT[name] for name in ("avx", "avx2", "fma", "f16c", "avx512f", "xop", "fma4"))
 
 
@@ -48,36 +50,43 @@ def share(found: Found) -> Share:
 
 def _count_sse(code: Code, vex: set[int], enough: int) -> int:
     """Return how many functions outside of `vex` have vector instructions; stop at `enough`."""
-    count, base = 0, code.section.address
-    done = -1
-    for offset, number in _places(code):
-        if number == done or number in vex:
-            continue
-        begin = max(0, int(code.functions.begin[number]) - base)
-        start = code.covering(offset, begin)
-        if start >= 0 and instructions.is_vector(code.decoder.at(start).code):
-            done, count = number, count + 1
-            if count >= enough:
-                break
-    return count
+    base = code.section.address
+    excluded = np.fromiter(vex, np.int64, len(vex))
+    seen: set[int] = set()
+    for place, of in _places(code):
+        chosen = np.isin(of, excluded, invert=True)
+        offset, number = place[chosen], of[chosen]
+        begin = np.maximum(code.functions.begin[number] - base, 0)
+        codes = code.decoder.codes(code.coverings(offset, begin).tolist())
+        seen.update(n for n, c in zip(number.tolist(), codes, strict=True) if c and is_vector(c))
+        if len(seen) >= enough:
+            return enough
+    return len(seen)
 
 
-def _places(code: Code) -> Iterator[tuple[int, int]]:
-    """Yield where 0F and an opcode of SSE stand, at most two places a function, by function."""
-    view = np.frombuffer(code.data, np.uint8)
+def _places(code: Code) -> Iterator[tuple[Numbers, Numbers]]:
+    """Yield where 0F and an opcode of SSE stand, at most two places a function, and its number.
+
+    A few come first, for a few may be enough.
+    """
+    view, count = np.frombuffer(code.data, np.uint8), _FIRST
     for start in range(0, code.section.size, _CHUNK):
         part = view[start : min(start + _CHUNK, code.section.size) + 1]
         offset = np.flatnonzero(part[:-1] == 0x0F)
         offset = offset[_OPCODES[part[offset + 1]]] + start
         addresses = offset + code.section.address
-        number = code.functions.at(addresses)
-        inside = code.functions.known(addresses)
+        number = code.functions.of(addresses)
+        inside = np.flatnonzero(addresses < code.functions.end[number])
         offset, number = offset[inside], number[inside]
         again = np.zeros(len(number), bool)
         again[2:] = number[2:] == number[:-2]
-        yield from zip(offset[~again].tolist(), number[~again].tolist(), strict=True)
+        offset, number = offset[~again], number[~again]
+        while len(offset):
+            yield offset[:count], number[:count]
+            offset, number, count = offset[count:], number[count:], count * 4
 
 
+_FIRST = 32
 _CHUNK = 1 << 20  # bytes looked at before it is asked whether more are needed
 _OPCODES = np.zeros(256, bool)
 _OPCODES[[*range(0x10, 0x18), *range(0x28, 0x30), *range(0x51, 0x80), 0xC2, 0xC6]] = True
