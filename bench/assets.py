@@ -1,9 +1,11 @@
 """The asset step of a build, with a real Rails application: Sprockets, 300 files, SCSS and JS.
 
 What is measured is what a build waits for in assets/stock.py: find, or compile, copy out, push. The
-image is built before the clock starts; the container and the old cache are cleared away while a
-build goes on, here after the clock has stopped. Beside it, in the same run, Sprockets alone:
-`docker run` of the same image with a warm cache mounted where it looks for it.
+image is built before the clock starts; the container and the old cache are cleared away, and the
+cache is copied for the next compile, while a build goes on: here after the clock has stopped, with
+a line of its own. Beside it, in the same run, Sprockets alone: `docker run` of the same image with
+a warm cache mounted where it looks for it. The two alternate, and the ratio is the median of those
+of each round: the machine may be slower in one round than in the next.
 
 python -m bench assets        (Docker, kaiun-rails:bookworm, docker-registry)
 """
@@ -38,6 +40,7 @@ from support.repository import Repository
 
 COUNT = 150  # stylesheets, and as many scripts
 ROUNDS = 3
+ROUNDS_OF_ONE = 5  # of the shortest step that has a peer
 RUNS = ("--rm", "--user=0:0", "--entrypoint=rake", "--env=RAILS_ENV=production")
 TWO = "  demo: {assets: {env: {DEMO: 1}}}\n"
 
@@ -46,20 +49,35 @@ def run() -> list[tuple[str, str, str]]:
     """Return (name, measured, limit) for each figure."""
     with _kitchen() as kitchen:
         full, unchanged = kitchen.unchanged()
-        ours, alone = kitchen.one_changed()
+        changed = kitchen.one_changed()
         one, two = kitchen.environments()
     cores = len(os.sched_getaffinity(0))
     return [
         ("assets: full compile of 300 files", f"{full:.2f} s", "—"),
         ("assets: nothing changed", f"{unchanged:.2f} s ({unchanged / full:.0%})", "≤ 0.3 s"),
-        ("assets: one file changed, Sprockets alone, warm", f"{alone:.2f} s", "—"),
-        ("assets: one file changed", f"{ours:.2f} s ({ours / alone:.2f} ×)", "≤ 1.3 ×"),
+        ("assets: one file changed, Sprockets alone, warm", f"{changed.alone:.2f} s", "—"),
+        (
+            "assets: one file changed",
+            f"{changed.ours:.2f} s ({changed.ratio:.2f} ×)",
+            "≤ 1.3 ×",
+        ),
+        ("assets: one file changed, cleared and copied beside", f"{changed.beside:.2f} s", "—"),
         (
             f"assets: two environments, {cores} cores",
             f"{two:.2f} s ({two / one:.2f} × one)",
             "≤ 1.3 ×",
         ),
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Medians where one file changed, in seconds: our step, what goes on beside, Sprockets."""
+
+    ours: float
+    beside: float
+    alone: float
+    ratio: float  # of ours to Sprockets alone
 
 
 @dataclass(slots=True)
@@ -109,19 +127,24 @@ class Kitchen:
             seconds.append(_timed(self.order()))
         return full, statistics.median(seconds)
 
-    def one_changed(self) -> tuple[float, float]:
-        """Return the seconds of our step and of Sprockets alone, alternately."""
+    def one_changed(self) -> Changed:
+        """Measure our step and Sprockets alone, alternately."""
         self._alone()  # fills its cache
-        ours, alone = [], []
-        for number in range(ROUNDS):
-            text = sprockets.stylesheet(number, f"#00{number}")
-            # Of another second than the last: Sprockets alone would take the file for unchanged.
-            at = f"2026-02-02T03:04:{number:02}+09:00"
-            self.repository.commit({f"app/assets/stylesheets/part{number}.scss": text}, at=at)
-            order = self.order()
-            ours.append(_timed(order))
-            alone.append(self._alone())
-        return statistics.median(ours), statistics.median(alone)
+        rounds = [self._one_changed(number) for number in range(ROUNDS_OF_ONE)]
+        ours, beside, alone = (statistics.median(each) for each in zip(*rounds, strict=True))
+        ratio = statistics.median(each[0] / each[2] for each in rounds)
+        return Changed(ours, beside, alone, ratio)
+
+    def _one_changed(self, number: int) -> tuple[float, float, float]:
+        """Return the seconds of our step, of what goes on beside, of Sprockets alone."""
+        text = sprockets.stylesheet(number, f"#00{number}")
+        # Of another second than the last: Sprockets alone would take the file for unchanged.
+        at = f"2026-02-02T03:04:{number:02}+09:00"
+        self.repository.commit({f"app/assets/stylesheets/part{number}.scss": text}, at=at)
+        order = self.order()
+        began = time.perf_counter()
+        ours = _timed(order)
+        return ours, time.perf_counter() - began - ours, self._alone()
 
     def environments(self) -> tuple[float, float]:
         """Return the seconds of a full compile for one environment and for two that differ."""

@@ -109,6 +109,16 @@ class App:
     def volumes(self) -> list[str]:
         return docker("volume", "ls", "-q", f"--filter=label=kaiun.app={self.name}").split()
 
+    def caches(self) -> dict[str, str]:
+        """Return what each volume's compile left in it."""
+        return {
+            name: docker(
+                "run", "--rm", "--network=none", f"--volume={name}:/cache:ro",
+                "kaiun-base:bookworm", "cat", "/cache/count",
+            )
+            for name in self.volumes()
+        }  # fmt: skip
+
 
 @pytest.fixture
 def app(bench: Bench) -> Iterator[App]:
@@ -186,7 +196,7 @@ def test_compiler_works_as_root_with_the_cache_of_the_last_good_one(app: App) ->
     app.write(style_css="a { color: blue }\n")
     app.ensure()
     assert app.lines() == [f"began in {hash_} as 0"]
-    assert len(app.volumes()) == 1
+    assert len(app.volumes()) == 2  # the cache, and a copy for the next
     app.ensure("assets")
     assert app.lines() == ["began in nothing as 0"]
 
@@ -200,10 +210,30 @@ def test_failing_compile_is_told_and_does_not_spoil_the_cache(app: App) -> None:
     assert "`./compile` ended with 3" in problem.message
     assert problem.where.startswith("assets of ")
     assert problem.detail[-1] == "style.css:1: no such colour"
-    assert (app.containers(), len(app.volumes())) == ([], 1)
+    assert app.containers() == []
+    assert list(app.caches().values()) == [hash_]  # the copy that was spoilt is gone
     app.write(behaviour=":\n")
     app.ensure()
     assert app.lines() == [f"began in {hash_} as 0"]
+
+
+def test_copy_of_the_cache_is_made_for_the_next_compile_and_used_once(app: App) -> None:
+    app.ensure()
+    first = app.caches()
+    assert len(first) == 2
+    assert len(set(first.values())) == 1
+    app.write(style_css="a { color: blue }\n")
+    app.ensure()
+    second = app.caches()
+    assert len(second) == 2
+    assert len(set(second.values())) == 1
+    assert set(first.values()) != set(second.values())
+    (carried_on,) = set(first) & set(second)
+    docker("volume", "rm", *second)
+    app.write(style_css="a { color: green }\n")
+    app.ensure()
+    assert app.lines() == ["began in nothing as 0"]
+    assert carried_on not in app.volumes()
 
 
 def test_command_that_is_not_there_and_one_that_leaves_nothing(app: App) -> None:
@@ -267,7 +297,7 @@ def test_container_of_a_killed_kaiun_is_taken_away_by_the_next_build(app: App) -
     assert len(app.containers()) == 1
     app.write(behaviour=":\n")
     app.ensure()
-    assert (app.containers(), len(app.volumes())) == ([], 1)
+    assert (app.containers(), len(app.volumes())) == ([], 2)
 
 
 def test_two_builds_that_want_the_same_compile_once(app: App) -> None:

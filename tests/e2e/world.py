@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from kaiun.assets.carried import named
+
 T = TypeVar("T")
 
 REPOSITORY = Path(__file__).parents[2]
@@ -231,8 +233,7 @@ class World:
 
     def _asset_caches(self) -> list[str]:
         """Volumes that carried what this world's builds compiled."""
-        pointers = (self.root / "home/assets/caches").glob("*/*.json")
-        kept = {json.loads(path.read_text())["volumes"] for path in pointers}
+        kept = named(self.root / "home")
         listed = self.run("docker", "volume", "ls", "--quiet").stdout.split()
         return [name for name in listed if name.rpartition("-")[0] in kept]
 

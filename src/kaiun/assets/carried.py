@@ -2,7 +2,8 @@
 
 A compile works on a copy of what the last good one left, and only a good one takes its place: one
 that fails, is killed or runs beside another spoils nothing. Which volumes are the good ones is
-written in the state home, a file for each app and recipe.
+written in the state home, a file for each app and recipe; beside it, which have a copy of them that
+was made ahead of time (spare.py).
 """
 
 from __future__ import annotations
@@ -25,6 +26,20 @@ if TYPE_CHECKING:
 LABEL = "kaiun.cache"
 ASSETS = "assets"
 SEED = "/kaiun-cache"  # where the volumes of the last good compile are mounted, read-only
+GOOD, SPARE, BUSY = KINDS = (".json", ".spare", ".busy")  # of volumes: see spare.py
+CAN_COPY = " && ".join(f"command -v {each} >/dev/null" for each in ("find", "cp", "touch"))
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a compile begins with: volumes of its own, and what they are to be filled from.
+
+    ready: they hold a copy already. Without a seed they are empty.
+    """
+
+    volumes: str
+    seed: str = ""
+    ready: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +64,9 @@ class Cache:
         """
         if not self.folders:
             return ""
-        others = sorted(self._folder.glob("*.json"), key=_age)
-        for path in (self._pointer, *others):
-            found = _read(path)
+        others = sorted(self._folder.glob(f"*{GOOD}"), key=_age)
+        for path in (self.path(GOOD), *others):
+            found = read(path)
             if found.get("folders") == list(self.folders) and self._are_there(found["volumes"]):
                 return str(found["volumes"])
         return ""
@@ -71,21 +86,30 @@ class Cache:
 
     def accept(self, volumes: str) -> None:
         """Let the next compile begin with these volumes. Raises AssetsError."""
-        if not self.folders:
-            return
-        partial = self._pointer.with_name(f".{uuid.uuid4().hex}")
+        if self.folders:
+            self.write(GOOD, volumes)
+
+    def write(self, kind: str, volumes: str, **more: str) -> None:
+        """Write which volumes of this recipe are of a kind. Raises AssetsError."""
+        path = self.path(kind)
+        partial = path.with_name(f".{uuid.uuid4().hex}")
+        record = {"volumes": volumes, "folders": list(self.folders)} | more
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            partial.write_text(json.dumps({"volumes": volumes, "folders": list(self.folders)}))
-            partial.replace(self._pointer)
+            partial.write_text(json.dumps(record))
+            partial.replace(path)
         except OSError as problem:
             raise AssetsError(
-                f"the asset cache cannot be kept: {problem.strerror}", where=str(self._pointer)
+                f"the asset cache cannot be kept: {problem.strerror}", where=str(path)
             ) from problem
 
+    def path(self, kind: str) -> Path:
+        """Return the file that tells which volumes of this recipe are of a kind."""
+        return self._folder / f"{self.key}{kind}"
+
     def sweep(self) -> None:
-        """Remove volumes of this app that no pointer names; Docker keeps those in use."""
-        kept = last_good(self.home)
+        """Remove volumes of this app that nothing names; Docker keeps those in use."""
+        kept = named(self.home)
         listed = volumes(self.client, self.home, self.app)
         stale = [name for name in listed if name.rpartition("-")[0] not in kept]
         if stale:
@@ -100,10 +124,6 @@ class Cache:
     def _folder(self) -> Path:
         return _top(self.home) / f"{self.app}-{_short(self.repository)}"
 
-    @property
-    def _pointer(self) -> Path:
-        return self._folder / f"{self.key}.json"
-
 
 def volumes(client: Client, home: Path, app: str) -> list[str]:
     """Return every volume with asset caches of an app, those of builds from this state home."""
@@ -112,11 +132,11 @@ def volumes(client: Client, home: Path, app: str) -> list[str]:
     return probe.call(client, "volume", "ls", "--quiet", *filters).stdout.split()
 
 
-def last_good(home: Path) -> dict[str, float]:
+def named(home: Path) -> dict[str, float]:
     """Return the volumes that later compiles begin with, without their number, and since when
     (seconds since the epoch)."""
-    files = _top(home).glob("*/*.json")
-    return {str(_read(path).get("volumes")): -_age(path) for path in files}
+    files = (path for path in _top(home).glob("*/*") if path.suffix in KINDS)
+    return {str(read(path).get("volumes")): -_age(path) for path in files}
 
 
 def _top(home: Path) -> Path:
@@ -128,7 +148,7 @@ def _owner(home: Path) -> str:
     return _short(str(home.absolute()))
 
 
-def script(folders: Sequence[str], inputs: Sequence[str], *, seeded: bool) -> str:
+def script(beginning: Beginning, folders: Sequence[str], inputs: Sequence[str]) -> str:
     """Return what a shell does before the command: copy what the last good compile left.
 
     `git archive` gives every file the time of its commit, and two commits may have been made in
@@ -136,19 +156,27 @@ def script(folders: Sequence[str], inputs: Sequence[str], *, seeded: bool) -> st
     are made new, which costs a compiler with a cache no more than reading them.
     """
     lines = ["set -e"]
-    if seeded:
-        lines.append("if command -v find cp touch >/dev/null; then")
-        lines += [
-            f"cp -RPp {SEED}/{number}/. {shlex.quote(folder)}/"
-            for number, folder in enumerate(folders)
-        ]
-        lines += [
-            f"if [ -e {path} ]; then find {path} -xdev -name node_modules -prune "
-            "-o -type f -exec touch -c {} +; fi"
-            for path in map(shlex.quote, roots(inputs))
-        ]
-        lines.append("fi")
+    if beginning.ready:
+        lines += renewing(inputs)
+    elif beginning.seed:
+        lines += [f"if {CAN_COPY}; then", *copying(folders), *renewing(inputs), "fi"]
     return "\n".join((*lines, 'exec "$@"'))
+
+
+def copying(folders: Sequence[str]) -> list[str]:
+    """Return the lines that fill the folders from the seed."""
+    return [
+        f"cp -RPp {SEED}/{number}/. {shlex.quote(folder)}/" for number, folder in enumerate(folders)
+    ]
+
+
+def renewing(inputs: Sequence[str]) -> list[str]:
+    """Return the lines that make the inputs new."""
+    return [
+        f"if [ -e {path} ]; then find {path} -xdev -name node_modules -prune "
+        "-o -type f -exec touch -c {} +; fi"
+        for path in map(shlex.quote, roots(inputs))
+    ]
 
 
 def roots(inputs: Sequence[str]) -> list[str]:
@@ -161,7 +189,8 @@ def roots(inputs: Sequence[str]) -> list[str]:
     return sorted(found) or ["."]
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
+    """Return what a file tells, {} where there is none or it is damaged."""
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError):

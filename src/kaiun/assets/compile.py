@@ -12,21 +12,23 @@ import subprocess
 import tarfile
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, TYPE_CHECKING
 
-from kaiun.assets import carried, collect
+from kaiun.assets import carried, collect, spare
 from kaiun.assets.collect import Content
 from kaiun.errors import AssetsError
 from kaiun.image import client as clients
 from kaiun.image import leftovers, plain, probe
 from kaiun.image import stop as stops
 from kaiun.image.events import BuildEvent
+from kaiun.image.stop import Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from kaiun.assets.groups import Group
@@ -34,12 +36,13 @@ if TYPE_CHECKING:
     from kaiun.assets.store import Store
     from kaiun.image.client import Client
     from kaiun.image.events import Progress
-    from kaiun.image.stop import Stop
 
 # What Rails asks for at boot though compiling needs none of it. Nothing here is a secret.
 DUMMIES = {"SECRET_KEY_BASE_DUMMY": "1", "SECRET_KEY_BASE": "0" * 64}
 _KEPT_LINES = 20
 _LINKS_MAX = 8  # of links that lead to links
+
+Later = Callable[[Callable[[Stop], object]], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,41 @@ class Kitchen:
     build: str  # the name of the image that is built
     progress: Progress
     stop: Stop
-    later: Callable[[Callable[[], object]], object]  # does what nobody needs to wait for
+    later: Later  # does what nobody needs to wait for
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One compile, in a container of this name."""
+
+    kitchen: Kitchen
+    group: Group
+    cache: carried.Cache
+    beginning: carried.Beginning
+    name: str
+
+    @property
+    def where(self) -> str:
+        return f"assets of {self.group.name}"
+
+    @property
+    def command(self) -> str:
+        return shlex.join(self.group.settings.command)
+
+    def clear(self, stop: Stop, *, ahead: bool) -> None:
+        """Take the container away, and the volumes of a cache that was not accepted.
+
+        `ahead`: a copy of what was accepted is made for the next compile.
+        """
+        kitchen, cache = self.kitchen, self.cache
+        spare.release(cache, self.beginning.volumes)
+        try:
+            if ahead:
+                other = leftovers.compile_name(kitchen.home, kitchen.build)
+                spare.make(cache, kitchen.image, other, stop)
+        finally:
+            probe.call(kitchen.client, "rm", "--force", "--volumes", self.name)
+            cache.sweep()
 
 
 def compile_assets(
@@ -66,15 +103,19 @@ def compile_assets(
     `fresh` begins with an empty cache. The cache is carried on only when all went well.
     Raises AssetsError with the command's last lines; Interrupted when asked to stop.
     """
-    seed = "" if fresh else cache.good()
-    volumes = cache.fresh()
     began = time.monotonic()
-    with _container(kitchen, group, cache, volumes, seed) as name:
-        _run(kitchen, group, name)
-        output = _taken(kitchen, group, name)
-        cache.accept(volumes)
+    name = leftovers.compile_name(kitchen.home, kitchen.build)
+    attempt = Attempt(kitchen, group, cache, spare.begin(cache, fresh=fresh), name)
+    accepted = False
+    try:
+        _run(attempt)
+        output = _taken(attempt)
+        cache.accept(attempt.beginning.volumes)
+        accepted = True
+    finally:
+        kitchen.later(partial(attempt.clear, ahead=accepted))
     seconds = time.monotonic() - began
-    kitchen.progress(BuildEvent("assets", "done", f"assets of {group.name}", seconds=seconds))
+    kitchen.progress(BuildEvent("assets", "done", attempt.where, seconds=seconds))
 
     def read(path: str) -> bytes:
         return kitchen.store.path(output[path].sha256).read_bytes()
@@ -92,96 +133,78 @@ def environment(group: Group, image: tuple[str, ...]) -> dict[str, str]:
     return {**dummies, **host, **group.settings.env}
 
 
-@contextmanager
-def _container(
-    kitchen: Kitchen, group: Group, cache: carried.Cache, volumes: str, seed: str
-) -> Iterator[str]:
-    """Yield the name of a container that waits to be started.
-
-    It goes after the block, and with it the volumes of a cache that was not accepted.
-    """
-    name = leftovers.compile_name(kitchen.home, kitchen.build)
-    script = carried.script(cache.folders, group.settings.inputs, seeded=bool(seed))
-    options, environ = clients.passed("--env", environment(group, kitchen.variables).items())
-    client = kitchen.client
-    try:
-        made = probe.call(
-            client, "create", f"--name={name}", "--user=0:0",
-            f"--workdir={kitchen.workdir}", "--entrypoint=/bin/sh",
-            *cache.mounts(volumes, seed), *options,
-            kitchen.image, "-c", script, "kaiun",
-            *group.settings.command, environ=environ,
-        )  # fmt: skip
-        if made.returncode:
-            raise AssetsError(
-                "there is no container to compile assets in",
-                where=f"assets of {group.name}",
-                detail=made.stderr.splitlines()[-3:],
-            )
-        yield name
-    finally:
-        kitchen.later(lambda: _clear(client, name, cache))
-
-
-def _clear(client: Client, name: str, cache: carried.Cache) -> None:
-    probe.call(client, "rm", "--force", "--volumes", name)
-    cache.sweep()
-
-
-def _run(kitchen: Kitchen, group: Group, name: str) -> None:
+def _run(attempt: Attempt) -> None:
     """Run the command to its end. Raises AssetsError unless it ends well."""
-    client = kitchen.client
-    title = f"assets of {group.name}: {shlex.join(group.settings.command)}"
+    kitchen = attempt.kitchen
+    title = f"{attempt.where}: {attempt.command}"
     kitchen.progress(BuildEvent("assets", "started", title))
     last: deque[str] = deque(maxlen=_KEPT_LINES)
-    argv = [client.program, "start", "--attach", name]
-    with stops.child(argv, client.environment(), kitchen.stop) as process:
+    argv, environ = _container(attempt)
+    with stops.child(argv, kitchen.client.environment() | environ, kitchen.stop) as process:
         for raw in stops.lines(process):
             line = plain.readable(raw)
             last.append(line)
             kitchen.progress(BuildEvent("assets", "output", title, line=line))
     if process.returncode:
-        raise _failure(kitchen, group, name, tuple(last))
+        raise _failure(attempt, tuple(last))
 
 
-def _failure(kitchen: Kitchen, group: Group, name: str, last: tuple[str, ...]) -> AssetsError:
-    where = f"assets of {group.name}"
+def _container(attempt: Attempt) -> tuple[list[str], dict[str, str]]:
+    """Return the words that run the container, and the variables that these pass on."""
+    kitchen, group = attempt.kitchen, attempt.group
+    cache, beginning = attempt.cache, attempt.beginning
+    options, environ = clients.passed("--env", environment(group, kitchen.variables).items())
+    script = carried.script(beginning, cache.folders, group.settings.inputs)
+    argv = [
+        kitchen.client.program, "run", f"--name={attempt.name}", "--user=0:0",
+        f"--workdir={kitchen.workdir}", "--entrypoint=/bin/sh",
+        *cache.mounts(beginning.volumes, beginning.seed), *options,
+        kitchen.image, "-c", script, "kaiun", *group.settings.command,
+    ]  # fmt: skip
+    return argv, environ
+
+
+def _failure(attempt: Attempt, last: tuple[str, ...]) -> AssetsError:
     asked = "{{.State.Running}} {{.State.ExitCode}} {{.State.OOMKilled}} {{.State.Error}}"
-    state = probe.call(kitchen.client, "inspect", "--format", asked, name)
+    state = probe.call(attempt.kitchen.client, "inspect", "--format", asked, attempt.name)
+    if state.returncode and "No such" in state.stderr:
+        message = "there is no container to compile assets in"
+        return AssetsError(message, where=attempt.where, detail=last[-3:])
     if state.returncode or not state.stdout.startswith("false"):
         hint = "is the Docker Engine running? systemctl status docker"
         message = "the Docker Engine went away while assets were compiled"
-        return AssetsError(message, where=where, hint=hint, detail=last[-5:])
+        return AssetsError(message, where=attempt.where, hint=hint, detail=last[-5:])
     _, code, killed, error = state.stdout.strip("\n").split(" ", 3)
     if error:
         message = "the Docker Engine cannot start the container that compiles assets"
-        return AssetsError(message, where=where, hint="try again", detail=[error])
-    command = shlex.join(group.settings.command)
+        return AssetsError(message, where=attempt.where, hint="try again", detail=[error])
     hints = {
         "126": "is it executable?",
-        "127": f"the image has no {group.settings.command[0]!r}",
+        "127": f"the image has no {attempt.group.settings.command[0]!r}",
         "137": "it was killed: is there enough memory?",
     }
     hint = hints["137"] if killed == "true" else hints.get(code, "")
-    message = f"`{command}` ended with {code}"
-    hint = hint or f"in the image of this commit: docker build . and `docker run … {command}`"
-    return AssetsError(message, where=where, hint=hint, detail=last)
+    message = f"`{attempt.command}` ended with {code}"
+    hint = (
+        hint or f"in the image of this commit: docker build . and `docker run … {attempt.command}`"
+    )
+    return AssetsError(message, where=attempt.where, hint=hint, detail=last)
 
 
-def _taken(kitchen: Kitchen, group: Group, name: str) -> dict[str, Content]:
+def _taken(attempt: Attempt) -> dict[str, Content]:
     """Return path (relative to WORKDIR) → content of all that the command left."""
+    kitchen, group = attempt.kitchen, attempt.group
     found: dict[str, Content] = {}
     for folder in group.settings.output:
         place = posixpath.normpath(posixpath.join(kitchen.workdir, folder))
-        argv = [kitchen.client.program, "cp", f"{name}:{place}/.", "-"]
+        argv = [kitchen.client.program, "cp", f"{attempt.name}:{place}/.", "-"]
         with _streamed(kitchen, argv) as stream:
             taken = unpacked(stream, kitchen.store)
         found |= {posixpath.normpath(posixpath.join(folder, path)): c for path, c in taken.items()}
     if not found:
         raise AssetsError(
-            f"`{shlex.join(group.settings.command)}` left nothing in "
-            f"{', '.join(group.settings.output)}",
-            where=f"assets of {group.name}",
+            f"`{attempt.command}` left nothing in {', '.join(group.settings.output)}",
+            where=attempt.where,
             hint="is `output:` in kaiun.yml the folder that it fills, relative to WORKDIR?",
         )
     return found

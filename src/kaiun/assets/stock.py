@@ -7,14 +7,15 @@ and no container. What was compiled is in the registry before the image that nam
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kaiun.assets import artifact, groups, inputs, report
 from kaiun.assets.carried import Cache
-from kaiun.assets.compile import Kitchen, compile_assets
+from kaiun.assets.compile import Kitchen, Later, compile_assets
 from kaiun.assets.store import Store
 from kaiun.image import caches, lock
 from kaiun.image.events import BuildEvent
@@ -113,15 +114,13 @@ def _all(
     The first failure ends the others.
     """
     stop = Stop()
-    workshop = replace(order.workshop, stop=stop)
-    inner = replace(order, workshop=workshop)
     at_once = min(len(wanted), len(os.sched_getaffinity(0)))
     with (
         order.workshop.stop.calling(stop.request),
         ThreadPoolExecutor(at_once, thread_name_prefix="assets") as pool,
     ):
         futures = [
-            pool.submit(_one, inner, group, digest)
+            pool.submit(_one, order, group, digest, stop)
             for group, digest in zip(wanted, digests, strict=True)
         ]
         try:
@@ -136,18 +135,34 @@ def _all(
     return [future.result() for future in futures]
 
 
-def _one(order: Order, group: Group, digest: str) -> tuple[AssetManifest, bool]:
+def _one(order: Order, group: Group, digest: str, stop: Stop) -> tuple[AssetManifest, bool]:
     """Find or compile under a lock: of two builds that want the same, one compiles."""
-    home, stop = order.workshop.home, order.workshop.stop
+    home = order.workshop.home
     name = f"assets of {order.target.name} {digest}"
     waiting = BuildEvent("wait", "started", f"another build compiles the assets of {group.name}")
     with lock.held(home, name, stop, lambda: order.tell(waiting)):
         fresh = caches.ASSETS in order.workshop.no_cache
         if not fresh and (found := _existing(order, digest)):
             return found, False
-        manifest = _compiled(order, group, digest, fresh=fresh)
-        artifact.push(order.registry, order.target, manifest, order.store)
+        with _clearing(order) as later:
+            kitchen = _kitchen(order, later, stop)
+            manifest = compile_assets(kitchen, group, digest, _cache(order, group), fresh=fresh)
+            artifact.push(order.registry, order.target, manifest, order.store)
         return manifest, True
+
+
+@contextmanager
+def _clearing(order: Order) -> Iterator[Later]:
+    """Yield what takes work that nobody waits for; it is begun after the block.
+
+    It is given the build's own stop: that of the compiles ends with them.
+    """
+    todo: list[Callable[[Stop], object]] = []
+    try:
+        yield todo.append
+    finally:
+        for each in todo:
+            order.cleaning.submit(each, order.workshop.stop)
 
 
 def _existing(order: Order, digest: str) -> AssetManifest | None:
@@ -163,21 +178,22 @@ def _existing(order: Order, digest: str) -> AssetManifest | None:
     return None
 
 
-def _compiled(order: Order, group: Group, digest: str, *, fresh: bool) -> AssetManifest:
+def _cache(order: Order, group: Group) -> Cache:
     app = next(iter(order.configs.values())).app
     folders = tuple(f"{order.facts.workdir.rstrip('/')}/{each}" for each in group.settings.cache)
-    name, home = order.target.name, order.workshop.home
-    cache = Cache(order.client, home, app, name, group.key, folders)
-    kitchen = Kitchen(
+    return Cache(order.client, order.workshop.home, app, order.target.name, group.key, folders)
+
+
+def _kitchen(order: Order, later: Later, stop: Stop) -> Kitchen:
+    return Kitchen(
         client=order.client,
         image=order.image,
         workdir=order.facts.workdir,
         variables=order.facts.variables,
         store=order.store,
-        home=home,
-        build=f"{name}:{order.target.tag}",
+        home=order.workshop.home,
+        build=f"{order.target.name}:{order.target.tag}",
         progress=order.tell,
-        stop=order.workshop.stop,
-        later=order.cleaning.submit,
+        stop=stop,
+        later=later,
     )
-    return compile_assets(kitchen, group, digest, cache, fresh=fresh)

@@ -81,7 +81,7 @@ def asset_volumes(host: Host) -> Iterator[Item]:
     listed = carried.volumes(host.client, host.home, host.app)
     if not listed:
         return
-    since = carried.last_good(host.home)
+    since = carried.named(host.home)
     sizes = _volume_sizes(host.client)
     for name in listed:
         age_d = (time.time() - since.get(name.rpartition("-")[0], 0.0)) / _DAY_S

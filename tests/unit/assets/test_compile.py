@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kaiun.assets.carried import roots, script
+from kaiun.assets.carried import Beginning, roots, script
 from kaiun.assets.compile import environment, unpacked
 from kaiun.assets.groups import Group
 from kaiun.assets.manifest import sha256
@@ -69,13 +69,23 @@ def test_dummies_stand_back_for_what_is_set() -> None:
 
 
 def test_cache_is_copied_and_inputs_are_new_before_the_command() -> None:
-    found = script(["/app/tmp/a b", "/c"], ["app/**/*.js", "Gemfile"], seeded=True).splitlines()
+    folders, inputs = ["/app/tmp/a b", "/c"], ["app/**/*.js", "Gemfile"]
+    found = script(Beginning("new", seed="good"), folders, inputs).splitlines()
     assert "cp -RPp /kaiun-cache/0/. '/app/tmp/a b'/" in found
     assert "cp -RPp /kaiun-cache/1/. /c/" in found
     assert sum("touch" in line and "find app -xdev" in line for line in found) == 1
     assert sum("touch" in line and "find Gemfile -xdev" in line for line in found) == 1
     assert found[-1] == 'exec "$@"'
-    assert script(["/c"], ["app"], seeded=False) == 'set -e\nexec "$@"'
+
+
+def test_inputs_are_new_where_the_copy_was_made_ahead_of_time_too() -> None:
+    found = script(Beginning("spare", ready=True), ["/c"], ["app"]).splitlines()
+    assert [line for line in found if "cp -RPp" in line] == []
+    assert sum("touch" in line and "find app -xdev" in line for line in found) == 1
+
+
+def test_nothing_is_done_before_a_command_without_a_cache() -> None:
+    assert script(Beginning("new"), ["/c"], ["app"]) == 'set -e\nexec "$@"'
 
 
 def test_roots_of_inputs() -> None:
