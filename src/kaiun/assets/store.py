@@ -72,12 +72,10 @@ class Store:
     def manifest(self, digest: str) -> AssetManifest | None:
         """Return the manifest of the digest, None where there is none or it is damaged."""
         path = self._manifest_path(digest)
-        try:
-            found = from_json(path.read_bytes(), where=str(path))
+        found = _manifest(path)
+        with suppress(OSError):
             os.utime(path)
-        except (OSError, AssetsError):
-            return None
-        return found if found.digest == digest else None
+        return found if found and found.digest == digest else None
 
     def keep(self, manifest: AssetManifest) -> None:
         """Write the manifest; its contents are here already."""
@@ -92,25 +90,35 @@ class Store:
 
     def size(self) -> int:
         """Return how much it holds, in bytes."""
-        return sum(path.stat().st_size for path in self._all())
+        return size(self._all())
 
-    def sweep(self, unused_s: float) -> int:
-        """Remove what was not used for so long; return how many bytes that freed.
+    def unused(self, unused_s: float) -> list[Path]:
+        """Return the files that were not used for so long: manifests first, then contents.
 
         A content goes when no manifest that stays names it; the young ones stay in any case, for
         a compile may be about to name them.
         """
-        before, limit = self.size(), time.time() - unused_s
-        for path in self.root.glob("manifests/*"):
-            if path.stat().st_mtime < limit:
+        limit = time.time() - unused_s
+        manifests = list(self.root.glob("manifests/*"))
+        old = [path for path in manifests if _is_older(path, limit)]
+        stay = (_manifest(path) for path in manifests if path not in old)
+        kept = {sha256 for found in stay if found for sha256 in found.sizes}
+        contents = (path for path in self.root.glob("blobs/*") if path.name not in kept)
+        return old + [path for path in contents if _is_older(path, limit)]
+
+    def sweep(self, unused_s: float) -> int:
+        """Remove what was not used for so long; return how many bytes that freed.
+
+        Raises AssetsError where it may not be removed.
+        """
+        before = self.size()
+        try:
+            for path in self.unused(unused_s):
                 path.unlink(missing_ok=True)
-        kept: set[str] = set()
-        for path in self.root.glob("manifests/*.json"):
-            if found := self.manifest(path.stem):
-                kept |= found.sizes.keys()
-        for path in self.root.glob("blobs/*"):
-            if path.name not in kept and path.stat().st_mtime < limit:
-                path.unlink(missing_ok=True)
+        except OSError as problem:
+            raise AssetsError(
+                f"compiled assets cannot be removed: {problem.strerror}", where=str(self.root)
+            ) from problem
         return before - self.size()
 
     def copy(self, sha256: str, into: Path) -> None:
@@ -132,6 +140,30 @@ class Store:
 
     def _all(self) -> Iterable[Path]:
         return (path for path in self.root.glob("*/*") if path.is_file())
+
+
+def size(paths: Iterable[Path]) -> int:
+    """Return how much files hold, in bytes; one that went away meanwhile holds nothing."""
+    total = 0
+    for path in paths:
+        with suppress(OSError):
+            total += path.stat().st_size
+    return total
+
+
+def _manifest(path: Path) -> AssetManifest | None:
+    try:
+        return from_json(path.read_bytes(), where=str(path))
+    except (OSError, AssetsError):
+        return None
+
+
+def _is_older(path: Path, limit: float) -> bool:
+    """Return whether a file was last used before `limit` (seconds since the epoch)."""
+    try:
+        return path.stat().st_mtime < limit
+    except OSError:
+        return False
 
 
 def _digest(path: Path) -> str:

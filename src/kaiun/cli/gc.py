@@ -106,4 +106,13 @@ def _of_assets(setup: Setup) -> list[Item]:
     return collection.items(aws, config, registry)
 
 
-SOURCES: tuple[Source, ...] = (_of_builds, _of_assets)
+def _of_publishing(setup: Setup) -> list[Item]:
+    """Return what deploys from here fetched of compiled assets, where builds are made elsewhere."""
+    from kaiun.image.garbage import stored_assets
+    from kaiun.local.home import state_home
+
+    config, _ = setup.configure()
+    return list(stored_assets(state_home())) if config.image.host else []
+
+
+SOURCES: tuple[Source, ...] = (_of_builds, _of_publishing, _of_assets)

@@ -15,9 +15,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kaiun.assets import carried
+from kaiun.assets.store import Store
+from kaiun.assets.store import size as sizes_of
 from kaiun.cpu import shim as shims
 from kaiun.errors import ImageError
 from kaiun.image import mounts, probe, shim
@@ -33,6 +35,7 @@ _DAY_S = 86_400
 _EMPTY_KIB = 4  # what `du` says of an empty folder
 _INSIDE = "/dev/kaiun"  # in a tmpfs: the mounts leave no mount points behind
 _UNITS = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
+_COMMIT = re.compile(r"[0-9a-f]{40}")  # a commit's SHA, or a tree's
 _SIZE = re.compile(r"([\d.]+)\s*([kMGT]?B)")
 
 
@@ -58,7 +61,13 @@ class Host:
 
     def items(self) -> list[Item]:
         """Return everything that is here. Raises ImageError when the engine does not answer."""
-        return [*cache_mounts(self), *asset_volumes(self), *helper_images(self)]
+        return [
+            *cache_mounts(self),
+            *asset_volumes(self),
+            *stored_assets(self.home),
+            *app_images(self),
+            *helper_images(self),
+        ]
 
 
 def cache_mounts(host: Host) -> Iterator[Item]:
@@ -88,6 +97,44 @@ def asset_volumes(host: Host) -> Iterator[Item]:
         needed = f"used {age_d:.0f} days ago" if age_d <= UNUSED_DAYS else ""
         remove = _remover(host.client, "volume", "rm", name)
         yield Item("asset cache", name, sizes.get(name, 0), needed, remove)
+
+
+def stored_assets(home: Path) -> Iterator[Item]:
+    """Yield the copies of compiled assets that the state home has, of all apps.
+
+    The registry has them too, and what is missing here is fetched from there.
+    """
+    store = Store(home / "assets")
+    unused_s = UNUSED_DAYS * _DAY_S
+    goes = sizes_of(store.unused(unused_s))
+    where = f"{store.root}/blobs"
+    if stays := store.size() - goes:
+        used = f"used in the last {UNUSED_DAYS} days"
+        yield Item("copies of assets", where, stays, used, lambda: None)
+    if goes:
+        name = f"{where}: unused"
+        yield Item("copies of assets", name, goes, "", lambda: _sweep(store, unused_s))
+
+
+def app_images(host: Host) -> Iterator[Item]:
+    """Yield the images of the app that builds left in the engine, after they were pushed.
+
+    The registry has them. One stays that a container here uses.
+    """
+    listed = probe.call(
+        host.client, "image", "ls", "--quiet", "--no-trunc",
+        f"--filter=label=kaiun.app={host.app}", "--filter=dangling=false",
+    )  # fmt: skip
+    ids = sorted(set(listed.stdout.split()))
+    used = _used_images(host.client) if ids else frozenset()
+    for found in _inspected(host.client, "image", ids):
+        age_d = (time.time() - _named_at(found)) / _DAY_S
+        needed = f"made {age_d:.0f} days ago" if age_d <= UNUSED_DAYS else ""
+        needed = "a container has it" if found["Id"] in used else needed
+        names = [name for name in found["RepoTags"] if _COMMIT.fullmatch(name.rpartition(":")[2])]
+        for name in names:
+            remove = _remover(host.client, "image", "rm", name)
+            yield Item("image", name, found["Size"] // len(names), needed, remove)
 
 
 def helper_images(host: Host) -> Iterator[Item]:
@@ -169,6 +216,40 @@ def _images(client: Client, repository: str) -> Iterator[tuple[str, int, float]]
         name, size, created = line.split("\t")
         made = datetime.strptime(" ".join(created.split()[:3]), "%Y-%m-%d %H:%M:%S %z")
         yield name, to_bytes(size), (time.time() - made.timestamp()) / _DAY_S
+
+
+def _used_images(client: Client) -> frozenset[str]:
+    """Return the ids of the images that containers were made from, whatever their state."""
+    ids = probe.call(client, "container", "ls", "--all", "--quiet").stdout.split()
+    return frozenset(str(found["Image"]) for found in _inspected(client, "container", ids))
+
+
+def _inspected(client: Client, kind: str, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """Return what the engine tells of those that are still there."""
+    if not ids:
+        return []
+    found: list[dict[str, Any]] = json.loads(
+        probe.call(client, kind, "inspect", *ids).stdout or "[]"
+    )
+    return found
+
+
+def _named_at(found: Mapping[str, Any]) -> float:
+    """Return when an image was made or last got a name here, in seconds since the epoch."""
+    stamps = (found["Created"], found.get("Metadata", {}).get("LastTagTime", ""))
+    return max(_seconds(stamp) for stamp in stamps)
+
+
+def _seconds(stamp: str) -> float:
+    """Return a time of Docker's: 2026-11-25T23:49:03.512857040Z. 0 where it is none."""
+    try:
+        return datetime.fromisoformat(stamp[:19] + "+00:00").timestamp()
+    except ValueError:
+        return 0.0
+
+
+def _sweep(store: Store, unused_s: float) -> None:
+    store.sweep(unused_s)
 
 
 def _volume_sizes(client: Client) -> Mapping[str, int]:

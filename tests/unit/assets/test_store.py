@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,19 @@ def test_what_is_not_used_goes_with_what_it_alone_named(tmp_path: Path) -> None:
     assert freed == before - store.size() > 0
     assert {path.name for path in store.blobs.iterdir()} == {sha256(b"shared"), sha256(b"new")}
     assert store.manifest("a" * 64) is None
+
+
+def test_looking_for_what_is_unused_does_not_count_as_use(tmp_path: Path) -> None:
+    """Who sweeps once a day would else never sweep anything away."""
+    store = Store(tmp_path)
+    kept(store, "a" * 64, b"x")
+    for path in tmp_path.glob("*/*"):
+        os.utime(path, (time.time() - DAY_S, time.time() - DAY_S))
+    assert store.unused(2 * DAY_S) == []
+    assert store.sweep(2 * DAY_S) == 0
+    assert len(store.unused(DAY_S - 60)) == 2
+    assert store.manifest("a" * 64)
+    assert store.unused(DAY_S - 60) == []  # for the manifest was used, and names the content
 
 
 def test_state_home_that_cannot_be_written_is_told(tmp_path: Path) -> None:
