@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -45,6 +46,7 @@ class Object:
     body: bytes
     headers: dict[str, str]
     etag: str
+    modified: float = field(default_factory=time.time)  # seconds since the epoch
 
 
 @dataclass
@@ -193,7 +195,8 @@ class _Handler(BaseHTTPRequestHandler):
         page, more = keys[:PAGE], len(keys) > PAGE
         rows = "".join(
             f"<Contents><Key>{escape(key)}</Key><Size>{len(objects[key].body)}</Size>"
-            f'<ETag>"{objects[key].etag}"</ETag></Contents>'
+            f'<ETag>"{objects[key].etag}"</ETag>'
+            f"<LastModified>{_stamp(objects[key].modified)}</LastModified></Contents>"
             for key in page
         )
         last = escape(page[-1]) if more else ""
@@ -221,3 +224,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
+
+
+def _stamp(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")

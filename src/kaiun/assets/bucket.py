@@ -3,6 +3,7 @@
     PREFIX/assets/application-5f3….css          files, by their path below `root`
     PREFIX/manifests/ENVIRONMENT/SHA.json       what one release of one environment refers to
     PREFIX/collected/ENVIRONMENT/SHA.json       a manifest whose files are just being deleted
+    PREFIX/publishing/ENVIRONMENT/SHA-….json    one whose files are just being uploaded
 
 A manifest is AssetManifest's JSON with the members of `Published` beside. Apps and environments may
 share a bucket: whose a manifest is stands in it.
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 MANIFESTS = "manifests/"
 COLLECTED = "collected/"
+PUBLISHING = "publishing/"
 OWN = ("app", "environment", "revision", "image")
 
 
@@ -50,6 +52,13 @@ class Published:
     def name(self) -> str:
         """Return the part of the key that names this release."""
         return f"{self.environment}/{self.revision}.json"
+
+    def path(self, folder: str) -> str:
+        """Return where this is in a folder: an upload that did not end may have been of another
+        compile of the same commit."""
+        if folder != PUBLISHING:
+            return folder + self.name
+        return f"{folder}{self.environment}/{self.revision}-{self.manifest.digest[:12]}.json"
 
     def to_json(self) -> bytes:
         own = {name: getattr(self, name) for name in OWN} | {"published": round(self.published, 3)}
@@ -79,6 +88,10 @@ class AssetBucket:
     def url(self, path: str = "") -> str:
         return f"s3://{self.name}/{self.prefix}{path}".rstrip("/")
 
+    def path(self, key: str) -> str:
+        """Return what a key is below the prefix."""
+        return key.removeprefix(self.prefix)
+
     def published(self, environment: str, revision: str) -> Published | None:
         """Return what a release of an environment refers to, None when nothing was published."""
         return self._read(f"{MANIFESTS}{environment}/{revision}.json")
@@ -94,12 +107,12 @@ class AssetBucket:
         return [each for each in found if each is not None]
 
     def write(self, published: Published, folder: str = MANIFESTS) -> None:
-        key = self.prefix + folder + published.name
+        key = self.prefix + published.path(folder)
         self.s3.put(self.name, key, published.to_json(), content_type="application/json")
 
     def drop(self, published: Published, folder: str = MANIFESTS) -> None:
         """Delete a manifest, not its files."""
-        self.s3.delete(self.name, self.prefix + folder + published.name)
+        self.s3.delete(self.name, self.prefix + published.path(folder))
 
     def listing(self, manifest: AssetManifest) -> dict[str, Listed]:
         """Return what the bucket has in the folders of the manifest's files, by path.
@@ -108,7 +121,7 @@ class AssetBucket:
         """
         folders = {path.partition("/")[0] if "/" in path else "" for path in _paths(manifest)}
         found = parallel(partial(self._list, folder) for folder in sorted(folders))
-        return {each.key.removeprefix(self.prefix): each for some in found for each in some}
+        return {self.path(each.key): each for some in found for each in some}
 
     def delete(self, paths: Iterable[str]) -> None:
         """Delete files."""

@@ -1,5 +1,8 @@
 """Publish what was compiled: new files first, the manifest that refers to them last.
 
+Before the first file its manifest is announced below `publishing/`: whose files of an upload that
+never ended are, a collection would else not know.
+
 What is trusted to be in the bucket already, by its listing alone:
 
 - a file of the same key, size and ETag, where that is the MD5 of our file;
@@ -16,16 +19,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kaiun.assets.bucket import PUBLISHING
 from kaiun.assets.manifest import sentence
 from kaiun.aws.client import parallel
 from kaiun.aws.upload import Upload, read
-from kaiun.errors import AssetsError
+from kaiun.errors import AssetsError, AwsError
 
 if TYPE_CHECKING:
     from kaiun.assets.bucket import AssetBucket, Published
@@ -95,10 +99,14 @@ class Publisher:
         with self.files(manifest) as folder:
             found = self._settled(compare(manifest, listed, partial(_md5, folder)), folder)
             remarks = [*_kept(found), *self._clashes(found, published)]
-            self._upload(found.missing, folder)
             if found.missing:
+                self.bucket.write(replace(published, published=time.time()), PUBLISHING)
+                self._upload(found.missing, folder)
                 self._complete(manifest, folder)
         self.bucket.write(replace(published, published=time.time()))
+        if found.missing:
+            with suppress(AwsError):  # who may not delete leaves it to the next collection
+                self.bucket.drop(published, PUBLISHING)
         size = sum(file.size for file in found.missing)
         return Outcome(found.total, len(found.missing), size, tuple(remarks))
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from kaiun.aws.caller import Answer, Caller, batches, each
 from kaiun.aws.types import Described, Listed, Request, StoredObject
 from kaiun.errors import AwsError
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 ABSENT = {"NoSuchKey", "404", "NotFound"}
 LOST = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
@@ -134,7 +137,9 @@ class S3:
 
 
 def _listed(item: Answer) -> Listed:
-    return Listed(str(item["Key"]), cast("int", item["Size"]), str(item["ETag"]).strip('"'))
+    modified = cast("datetime", item["LastModified"]).timestamp()
+    size, etag = cast("int", item["Size"]), str(item["ETag"]).strip('"')
+    return Listed(str(item["Key"]), size, etag, modified)
 
 
 def _hex(encoded: str) -> str:

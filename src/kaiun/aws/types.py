@@ -276,6 +276,7 @@ class Listed:
     key: str
     size: int  # bytes
     etag: str
+    modified: float  # seconds since the epoch, by S3's clock
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ class Shelf:
         url = bucket_of(self.aws, self.config).url()
         kept = f"{url}: {_count(found.kept, 'release')}"
         stays = Item("assets", kept, found.kept_size, "runs, or was released lately", self.collect)
-        gone = [*found.manifests, *found.interrupted]
+        gone = [*found.manifests, *found.interrupted, *found.unfinished]
         names = ", ".join(each.revision[:8] for each in gone[:SHOWN])
         more = ", …" if len(gone) > SHOWN else ""
         files = _count(len(found.files), "file")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +15,7 @@ from support.fake_s3 import FakeS3, Fault, fake_s3
 from kaiun.assets.bucket import AssetBucket, Published, from_json
 from kaiun.assets.manifest import AssetFile, AssetManifest
 from kaiun.assets.publish import IMMUTABLE, SHORT, Publisher, clashes, compare
+from kaiun.assets.retention import Needed, collect, examine
 from kaiun.errors import AssetsError, AwsError
 
 SHA = "1" * 40
@@ -89,12 +91,14 @@ def sea(s3: FakeS3, folder: Path) -> Sea:
 
 
 MANIFEST = f"manifests/staging/{SHA}.json"
+ANNOUNCED = f"publishing/staging/{SHA}-{'d' * 12}.json"
 
 
 def test_everything_is_there_afterwards_and_the_manifest_came_last(sea: Sea) -> None:
     assert sea.publish(STATIC) == [4, 4]
     assert sea.content() == {*STATIC, MANIFEST}
     puts = [path for method, path in sea.s3.requests if method == "PUT"]
+    assert puts[0].endswith(ANNOUNCED)
     assert puts[-1].endswith(MANIFEST)
     assert puts[-2].endswith("robots.txt")  # plain names may name fingerprinted ones
     found = from_json(sea.s3.buckets["assets"][f"web/{MANIFEST}"].body, "")
@@ -114,7 +118,7 @@ def test_second_release_sends_only_what_is_new(sea: Sea) -> None:
     sea.s3.requests.clear()
     newer = {**STATIC, "assets/app-5e6f.css": b"body { color: red }"}
     assert sea.publish(newer, "2" * 40) == [1, 5]
-    assert sea.s3.count("PUT") == 2  # the file and the manifest
+    assert sea.s3.count("PUT") == 3  # the announcement, the file, the manifest
 
 
 def test_release_with_nothing_new_is_a_listing_and_a_manifest(sea: Sea) -> None:
@@ -134,18 +138,39 @@ def test_failure_publishes_nothing_and_the_next_run_goes_on(sea: Sea, fault: Fau
     assert bad in caught.value.where
     assert MANIFEST not in sea.content()
     sea.s3.fault = lambda _method, _key: None
-    there = len(sea.content())
-    assert sea.publish(STATIC) == [4 - there, 4]
+    there = sea.content()
+    assert ANNOUNCED in there
+    assert sea.publish(STATIC) == [4 - len(there & set(STATIC)), 4]
     assert sea.content() == {*STATIC, MANIFEST}
 
 
-def test_manifest_that_cannot_be_written_leaves_files_that_nobody_refers_to(sea: Sea) -> None:
+def test_manifest_that_cannot_be_written_leaves_files_that_were_announced(sea: Sea) -> None:
     sea.s3.fault = lambda method, key: Fault.DENY if method == "PUT" and "manif" in key else None
     with pytest.raises(AwsError, match="Access Denied"):
         sea.publish(STATIC)
-    assert sea.content() == set(STATIC)
+    assert sea.content() == {*STATIC, ANNOUNCED}
     sea.s3.fault = lambda _method, _key: None
     assert sea.publish(STATIC) == [0, 4]
+
+
+def test_who_may_not_delete_publishes_all_the_same(sea: Sea) -> None:
+    sea.s3.fault = lambda method, _key: Fault.DENY if method == "DELETE" else None
+    assert sea.publish(STATIC) == [4, 4]
+    assert sea.content() == {*STATIC, MANIFEST, ANNOUNCED}
+
+
+def test_files_of_a_publication_that_failed_are_collected_when_they_are_old(sea: Sea) -> None:
+    bad = "web/assets/app-3c4d.js"
+    sea.s3.fault = lambda _method, key: Fault.DENY if key == bad else None
+    with pytest.raises(AwsError):
+        sea.publish(STATIC)
+    sea.s3.fault = lambda _method, _key: None
+    owner = ("shop", "staging")
+    assert examine(sea.bucket, owner, Needed(since=time.time() - 60)).empty
+    found = examine(sea.bucket, owner, Needed(since=time.time() + 60))
+    assert found.files == sea.content() - {ANNOUNCED}
+    collect(sea.bucket, found)
+    assert sea.content() == set()
 
 
 def test_file_that_goes_away_meanwhile_is_sent_again(sea: Sea) -> None:

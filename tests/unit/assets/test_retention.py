@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 from support.fake_s3 import FakeS3, Fault, fake_s3
 
-from kaiun.assets.bucket import COLLECTED, AssetBucket, Published
+from kaiun.assets.bucket import COLLECTED, PUBLISHING, AssetBucket, Published
 from kaiun.assets.manifest import AssetFile, AssetManifest
-from kaiun.assets.retention import Needed, collect, examine, leftover
+from kaiun.assets.retention import Needed, Uploads, collect, examine, leftover
 from kaiun.errors import AwsError
 
 OWNER = ("shop", "staging")
@@ -70,7 +70,7 @@ RELEASES = [release(n, "all.css", f"{n}.css") for n in (1, 2, 3, 4)]
     ],
 )
 def test_release_goes_when_nothing_needs_it(wanted: Needed, gone: list[int]) -> None:
-    found = leftover(RELEASES, [], OWNER, wanted)
+    found = leftover(RELEASES, [], OWNER, wanted, Uploads())
     assert numbers(found.manifests) == gone
     assert found.files == {f"{n}.css" for n in gone}
     assert found.size == 10 * len(gone)
@@ -79,7 +79,7 @@ def test_release_goes_when_nothing_needs_it(wanted: Needed, gone: list[int]) -> 
 def test_what_others_refer_to_stays() -> None:
     production = release(5, "1.css", environment="production")
     blog = release(6, "2.css", app="blog")
-    found = leftover([*RELEASES, production, blog], [], OWNER, needed())
+    found = leftover([*RELEASES, production, blog], [], OWNER, needed(), Uploads())
     assert found.files == {"3.css"}
     assert numbers(found.manifests) == [1, 2, 3]
 
@@ -131,3 +131,70 @@ def test_release_published_again_meanwhile_keeps_its_files(s3: FakeS3, bucket: A
 
 def test_nothing_is_ours_in_an_empty_bucket(bucket: AssetBucket) -> None:
     assert examine(bucket, OWNER, needed()).empty
+
+
+def announce(bucket: AssetBucket, published: Published, *paths: str) -> None:
+    """Begin a publication that got these files done."""
+    bucket.write(published, PUBLISHING)
+    for path in paths:
+        bucket.s3.put(bucket.name, bucket.prefix + path, b"0123456789")
+
+
+def age(s3: FakeS3, moment: float) -> None:
+    """Let everything in the bucket be of a moment, by S3's clock."""
+    objects = s3.buckets["assets"]
+    objects.update({key: replace(each, modified=moment) for key, each in objects.items()})
+
+
+UNFINISHED = release(5, "all.css", "5.css", "never.css")
+
+
+def test_files_of_a_publication_that_never_ended_go(s3: FakeS3, bucket: AssetBucket) -> None:
+    fill(bucket, *RELEASES)
+    announce(bucket, UNFINISHED, "5.css")
+    age(s3, 10.0)
+    found = examine(bucket, OWNER, needed(newest=4, since=11.0))
+    assert (numbers(found.unfinished), found.manifests) == ([5], ())
+    assert (set(found.files), found.size) == ({"5.css"}, 10)
+    assert collect(bucket, found) == 1
+    assert "5.css" not in left(s3)
+    assert {"all.css", "1.css", "4.css"} < left(s3)
+    assert bucket.names(PUBLISHING) == frozenset()
+
+
+@pytest.mark.parametrize("since", [5.0, 10.0, 0.0])
+def test_files_that_s3_calls_young_stay(s3: FakeS3, bucket: AssetBucket, since: float) -> None:
+    announce(bucket, UNFINISHED, "5.css", "all.css")
+    age(s3, 1.0)
+    objects = s3.buckets["assets"]
+    objects["web/5.css"] = replace(objects["web/5.css"], modified=10.0)
+    assert examine(bucket, OWNER, needed(since=since)).empty
+
+
+def test_publication_that_goes_on_keeps_what_it_names(s3: FakeS3, bucket: AssetBucket) -> None:
+    """Of another environment, for there is no lock between the two."""
+    fill(bucket, *RELEASES)
+    announce(bucket, release(6, "1.css", environment="production"))
+    found = examine(bucket, OWNER, needed())
+    assert found.files == {"2.css", "3.css"}
+    announce(bucket, release(7, "2.css", environment="production"))
+    assert collect(bucket, found) == 1
+    assert {"1.css", "2.css"} < left(s3)
+    assert len(bucket.names(PUBLISHING)) == 2
+
+
+def test_unfinished_publication_of_others_is_theirs(s3: FakeS3, bucket: AssetBucket) -> None:
+    announce(bucket, release(6, "6.css", environment="production"), "6.css")
+    age(s3, 1.0)
+    assert examine(bucket, OWNER, needed()).empty
+
+
+def test_announcement_of_what_was_published_is_forgotten(s3: FakeS3, bucket: AssetBucket) -> None:
+    fill(bucket, *RELEASES)
+    announce(bucket, RELEASES[3])
+    age(s3, 1.0)
+    found = examine(bucket, OWNER, needed(newest=4))
+    assert found.empty
+    assert collect(bucket, found) == 0
+    assert bucket.names(PUBLISHING) == frozenset()
+    assert {"all.css", "4.css"} < left(s3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -171,7 +172,10 @@ def test_object_that_changed_is_not_overwritten(aws: Aws, stub: Stub) -> None:
 
 
 def test_keys_are_listed_and_an_empty_bucket_has_none(aws: Aws, stub: Stub) -> None:
-    s3, listed = stub("s3"), {"Size": 1, "ETag": '"e"'}
+    s3, listed = (
+        stub("s3"),
+        {"Size": 1, "ETag": '"e"', "LastModified": datetime(2026, 1, 1, tzinfo=UTC)},
+    )
     s3.add_response(
         "list_objects_v2", {"Contents": [{**listed, "Key": "p/1"}, {**listed, "Key": "p/2"}]}
     )
