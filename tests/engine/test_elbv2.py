@@ -53,6 +53,28 @@ def test_load_balancer_is_created_described_and_deleted(elbv2: Any) -> None:
     assert caught.value.response["Error"]["Code"] == "LoadBalancerNotFound"
 
 
+def test_what_is_no_arn_of_its_kind_is_told_from_what_is_not_there(elbv2: Any) -> None:
+    account = "arn:aws:elasticloadbalancing:us-east-1:000000000000"
+    gone = {
+        "LoadBalancer": f"{account}:loadbalancer/app/gone/0123456789abcdef",
+        "TargetGroup": f"{account}:targetgroup/gone/0123456789abcdef",
+        "Listener": f"{account}:listener/app/gone/0123456789abcdef/0123456789abcdef",
+        "Rule": f"{account}:listener-rule/app/gone/0123456789abcdef/0123456789abcdef/01",
+    }
+    ask = {
+        "LoadBalancer": lambda arn: elbv2.describe_load_balancers(LoadBalancerArns=[arn]),
+        "TargetGroup": lambda arn: elbv2.describe_target_health(TargetGroupArn=arn),
+        "Listener": lambda arn: elbv2.describe_listeners(ListenerArns=[arn]),
+        "Rule": lambda arn: elbv2.delete_rule(RuleArn=arn),
+    }
+    for kind, arn in gone.items():
+        with pytest.raises(ClientError, match=f"{kind}NotFound"):
+            ask[kind](arn)
+        for wrong in ("gone", arn.replace("elasticloadbalancing", "ecs"), arn.replace("/", ":")):
+            with pytest.raises(ClientError, match=r"ValidationError.*is not a valid .* ARN"):
+                ask[kind](wrong)
+
+
 def test_same_name_with_other_settings_is_refused(elbv2: Any, balancer: str) -> None:
     name = balancer.split("/")[2]
     same = elbv2.create_load_balancer(Name=name, Subnets=["subnet-a", "subnet-b"])

@@ -15,6 +15,12 @@ from kaiun.engine.world import World
 
 _NAME = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,30}[a-zA-Z0-9])?")
 PAGE_SIZE = 400
+_KINDS = {  # of resource: as it stands in its ARN, and in a sentence
+    "LoadBalancer": ("loadbalancer", "load balancer"),
+    "TargetGroup": ("targetgroup", "target group"),
+    "Listener": ("listener", "listener"),
+    "Rule": ("listener-rule", "listener rule"),
+}
 
 
 def validation_error(message: str) -> ApiError:
@@ -26,6 +32,13 @@ def not_found(kind: str, what: str) -> ApiError:
     return ApiError(f"{kind}NotFound", what)
 
 
+def check_arn(arn: str, kind: str) -> None:
+    """Raise ValidationError for what is no ARN of a LoadBalancer, TargetGroup, Listener or Rule."""
+    resource, words = _KINDS[kind]
+    if not re.fullmatch(rf"arn:[\w-]+:elasticloadbalancing:[\w-]*:\d*:{resource}/.+", arn):
+        raise validation_error(f"'{arn}' is not a valid {words} ARN")
+
+
 def check_name(name: str, kind: str) -> None:
     if not _NAME.fullmatch(name):
         raise validation_error(
@@ -35,7 +48,8 @@ def check_name(name: str, kind: str) -> None:
 
 
 def find(table: Table, arn: str, kind: str, words: str) -> Doc:
-    """Return a document by ARN; raises the kind's NotFound."""
+    """Return a document by ARN; raises the kind's NotFound, or ValidationError for no ARN."""
+    check_arn(arn, kind)
     if (found := table.get(arn)) is None:
         raise not_found(kind, f"{words} '{arn}' not found")
     return found
@@ -52,6 +66,8 @@ def chosen(
     """Return the documents that a Describe asks for by ARNs or names; all where it does not."""
     docs = table.values()
     if wanted := params.get(arns):
+        for arn in wanted:
+            check_arn(arn, arns.removesuffix("Arns"))
         if absent := [arn for arn in wanted if arn not in table]:
             raise missing(absent[0])
         return [table[arn] for arn in wanted]

@@ -12,6 +12,7 @@ from kaiun.engine.operations.certificates import https_members
 from kaiun.engine.operations.common import shown
 from kaiun.engine.operations.elb_common import (
     check_actions,
+    check_arn,
     find,
     marked,
     not_found,
@@ -297,6 +298,7 @@ def set_rule_priorities(world: World, params: Params) -> Params:
 
 
 def _find_rule(world: World, arn: str) -> Doc:
+    check_arn(arn, "Rule")
     if (rule := world.rules.get(arn)) is None:
         raise not_found("Rule", "One or more rules not found")
     return rule
