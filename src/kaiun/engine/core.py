@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from kaiun.engine import wiring
 from kaiun.engine.agent import Agent
 from kaiun.engine.balancer.base import Balancer
+from kaiun.engine.operations.instances import tell_instances
 from kaiun.engine.operations.placing import launch
 from kaiun.engine.operations.protection import protected_until
 from kaiun.engine.operations.tasks import stop
@@ -101,6 +102,7 @@ class Core:
                 self._step_tasks()
                 self._reconcile_services()
             self._targets.tell()
+            tell_instances(world)
             self._prune(now)
             world.logbook.flush()
         finally:
@@ -218,7 +220,7 @@ class Core:
         actions = service.unplaced(state, deployment_id, now)
         for action in actions:
             if isinstance(action, Emit):
-                add_event(world, doc, action.text)
+                add_event(world, doc, action.text, failures[0]["reason"])
         return transition.apply(state, actions, now)
 
     def _wire(self) -> None:

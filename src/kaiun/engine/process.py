@@ -24,6 +24,7 @@ from kaiun.engine.discovery import RegistryReader
 from kaiun.engine.ecr import token
 from kaiun.engine.ecr.images import Images, Uploads
 from kaiun.engine.envfiles import EnvFileReader
+from kaiun.engine.eventbus.delivery import Delivery
 from kaiun.engine.functions import Functions
 from kaiun.engine.logbook import Logbook
 from kaiun.engine.metrics import gauges
@@ -123,6 +124,7 @@ class _Process:
         self._stop_containers = False
         self._core_task: asyncio.Task[None] | None = None
         self._monitor_task: asyncio.Task[None] | None = None
+        self._delivering: asyncio.Task[None]  # beside the core
         self._access_logs: AccessLogs | None = None
 
     async def run(self) -> None:
@@ -246,6 +248,9 @@ class _Process:
         functions = Functions(self._options.home)
         self._shifts = Shifts(self._world, self._targets, functions, alarms)
         balancer = self._outfit.balancer
+        calls = SideCalls(self._identity, self._outfit.sides.locate)
+        self._delivering = asyncio.create_task(Delivery(self._world, calls).run())
+        self._delivering.add_done_callback(self._core_ended)
         core = Core(self._world, self._agent, self._targets, balancer, self._shifts)
         self._core_task = asyncio.create_task(core.run())
         self._core_task.add_done_callback(self._core_ended)
@@ -310,9 +315,10 @@ class _Process:
 
     async def _stop_core(self) -> None:
         if self._core_task is not None and self._monitor_task is not None:
-            self._core_task.cancel()
-            self._monitor_task.cancel()
-            await asyncio.gather(self._core_task, self._monitor_task, return_exceptions=True)
+            running = (self._core_task, self._monitor_task, self._delivering)
+            for each in running:
+                each.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
             await self._shifts.close()
         self._core_task = None
 

@@ -25,6 +25,7 @@ from kaiun.engine.dispatch import (
     query_error,
 )
 from kaiun.engine.ecr import door
+from kaiun.engine.eventbus import asked as asked_events
 from kaiun.engine.protocol import model as models
 from kaiun.engine.protocol.errors import ApiError
 from kaiun.engine.protocol.query import escape
@@ -159,11 +160,23 @@ class App:
         """Pass on a request of EventBridge, and have the engine follow what it changes."""
         try:
             rules.check(target, body)
+            answer = asked_events.answer(self._world, target, body)
         except ApiError as error:
             await _reply(send, json_error(error), str(uuid.uuid4()))
             return
-        await self._aside(scope, _again(body), send)
-        await self._event_rules.follow(target)
+        if answer is not None:
+            done = Answer(200, "application/x-amz-json-1.1", json.dumps(answer).encode())
+            await _reply(send, done, str(uuid.uuid4()))
+            return
+        held: list[Message] = []
+
+        async def hold(message: Message) -> None:
+            held.append(message)
+
+        await self._aside(scope, _again(body), hold)
+        await self._event_rules.follow(target)  # whoever has the answer can rely on the rule
+        for message in held:
+            await send(message)
 
     def _verify(self, request: sigv4.Request, claim: sigv4.Claim, body: bytes | None) -> None:
         identity = self._world.identity

@@ -6,6 +6,7 @@ import uuid
 from collections import Counter
 
 from kaiun.engine.codec import decode
+from kaiun.engine.eventbus.ecs_events import tell_deployments, tell_service
 from kaiun.engine.shift_view import by_revision, show_lifecycle, weight_members
 from kaiun.engine.store import Doc
 from kaiun.engine.world import World
@@ -89,12 +90,13 @@ def breaker_of(configuration: Doc) -> Breaker:
     )
 
 
-def add_event(world: World, service: Doc, text: str) -> None:
-    """Put an event in front; 100 are kept."""
+def add_event(world: World, service: Doc, text: str, reason: str = "") -> None:
+    """Put an event in front; 100 are kept. `reason`: why a task was not placed."""
     event = {"id": str(uuid.uuid4()), "createdAt": world.now(), "message": text}
     service["events"].insert(0, event)
     del service["events"][MAX_EVENTS:]
     world.services.touch(service["serviceArn"])
+    tell_service(world, service, text, reason)
 
 
 def show_state(world: World, arn: str) -> None:
@@ -108,6 +110,7 @@ def show_state(world: World, arn: str) -> None:
     service["desiredCount"] = state.desired_count
     service["runningCount"] = running.total()
     service["pendingCount"] = pending.total()
+    before = service["deployments"]
     service["deployments"] = [
         {
             "id": d.id,
@@ -125,6 +128,7 @@ def show_state(world: World, arn: str) -> None:
         }
         for d in state.deployments
     ]
+    tell_deployments(world, service, before)
     if state.status.value == "INACTIVE":
         service["deployments"] = []
     service["taskDefinition"] = state.primary.task_definition

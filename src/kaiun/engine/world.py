@@ -9,6 +9,7 @@ from typing import Protocol
 from kaiun.engine.clock import Clock
 from kaiun.engine.codec import decode, encode
 from kaiun.engine.ecr.images import Images, Uploads
+from kaiun.engine.eventbus.bus import Bus
 from kaiun.engine.identity import Identity
 from kaiun.engine.logbook import Logbook
 from kaiun.engine.metrics.book import Metricbook
@@ -89,12 +90,15 @@ class World:
         self.invocations = store.table("invocations")
         self.metric_alarms = store.table("metric_alarms")  # by name
         self.alarm_histories = store.table("alarm_histories")  # by name, also of deleted ones
+        self.bus = Bus(store.table("outbox"), identity, self.now)
         self.recall()
 
     def recall(self) -> None:
         """Make what is derived from the documents."""
         self.dirty_services: set[str] = set()  # ARNs to reconcile
         self.dirty_tasks: set[str] = set()  # ids to step
+        self.bus.take(())
+        self.changed_instances: dict[str, None] = {}  # ARNs to tell of, in their order
         self.timetable_changed = True
         self._states: dict[str, ServiceState] = {}
         self._tasks_of: dict[str, set[str]] = defaultdict(set)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from kaiun.engine.dispatch import Params, operation
+from kaiun.engine.eventbus.ecs_events import note_instance, tell_instance
 from kaiun.engine.operations.common import cluster_arn, missing, page, paged, shown
 from kaiun.engine.operations.daemons import resize_daemons
 from kaiun.engine.operations.machine import (
@@ -107,6 +108,14 @@ def view(world: World, instance: Doc, *, tags: bool) -> Doc:
     return seen
 
 
+def tell_instances(world: World) -> None:
+    """Send the events of the instances that have changed since the last call."""
+    changed, world.changed_instances = world.changed_instances, {}
+    for arn in changed:
+        if (instance := world.instances.get(arn)) is not None:
+            tell_instance(world, instance["_"]["cluster"], view(world, instance, tags=False))
+
+
 @operation("ecs", "UpdateContainerInstancesState")
 def update_container_instances_state(world: World, params: Params) -> Params:
     cluster = cluster_arn(world, params.get("cluster"))
@@ -122,6 +131,7 @@ def update_container_instances_state(world: World, params: Params) -> Params:
         instance["status"] = params["status"]
         instance["version"] += 1
         world.instances.touch(instance["containerInstanceArn"])
+        note_instance(world, instance["containerInstanceArn"])
         changed.append(view(world, instance, tags=False))
     resize_daemons(world, cluster)
     wake_services(world, cluster)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from kaiun.engine.eventbus.ecs_events import note_instance, tell_task
 from kaiun.engine.operations.common import new_id
 from kaiun.engine.operations.machine import ZONE, zone_of
 from kaiun.engine.store import Doc
@@ -47,6 +48,7 @@ def release(world: World, task: Doc) -> None:
         used[0] = max(0, used[0] - task["_"]["needs"][0])
         used[1] = max(0, used[1] - task["_"]["needs"][1])
         world.instances.touch(instance["containerInstanceArn"])
+        note_instance(world, instance["containerInstanceArn"])
 
 
 def make(world: World, order: Order, needs: Needs, instance: Doc | None) -> Doc:
@@ -95,6 +97,7 @@ def make(world: World, order: Order, needs: Needs, instance: Doc | None) -> Doc:
         used[0] += needs.cpu
         used[1] += needs.memory_mib
         world.instances.touch(instance["containerInstanceArn"])
+        note_instance(world, instance["containerInstanceArn"])
     else:
         task |= {"platformVersion": "1.4.0", "platformFamily": "Linux"}
     if order.started_by:
@@ -102,6 +105,7 @@ def make(world: World, order: Order, needs: Needs, instance: Doc | None) -> Doc:
     if order.capacity_provider:
         task["capacityProviderName"] = order.capacity_provider
     world.add_task(task)
+    tell_task(world, task)
     return task
 
 

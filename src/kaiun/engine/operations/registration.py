@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 from kaiun.engine.dispatch import Params, operation
+from kaiun.engine.eventbus.ecs_events import note_instance
 from kaiun.engine.operations.common import check_tags, cluster_arn, merge_tags, name_of
 from kaiun.engine.operations.daemons import resize_daemons
 from kaiun.engine.operations.instances import view, wake_services
@@ -38,6 +39,7 @@ def register_container_instance(world: World, params: Params) -> Params:
     instance["tags"] = check_tags(merge_tags(instance["tags"], tags))
     _add_attributes(instance, params.get("attributes", ()))
     world.instances[instance["containerInstanceArn"]] = instance
+    note_instance(world, instance["containerInstanceArn"])
     resize_daemons(world, cluster)
     wake_services(world, cluster)
     return {"containerInstance": view(world, instance, tags=True)}
@@ -119,6 +121,7 @@ def deregister_container_instance(world: World, params: Params) -> Params:
     instance |= {"status": INACTIVE, "agentConnected": False}
     instance["version"] += 1
     world.instances.touch(arn)
+    note_instance(world, arn)
     resize_daemons(world, cluster)
     wake_services(world, cluster)
     return {"containerInstance": view(world, instance, tags=True)}

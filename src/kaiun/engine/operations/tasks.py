@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kaiun.engine.dispatch import Params, operation
+from kaiun.engine.eventbus.ecs_events import tell_task
 from kaiun.engine.operations import service_config, task_size
 from kaiun.engine.operations.common import (
     check_tags,
@@ -163,6 +164,7 @@ def touch(world: World, task: Doc) -> None:
     """Mark a task as changed; its version counts up, as ECS has it."""
     task["version"] += 1
     world.tasks.touch(task["_"]["id"])
+    tell_task(world, task)
 
 
 def find_task(world: World, cluster: str, reference: str) -> Doc | None:

@@ -48,7 +48,7 @@ class Firing:
         planned = entry["planned"]
         if planned is None or planned > now:
             return
-        oldest_s = max((_policy(t)[0] for t in entry["targets"]), default=MAX_AGE_S)
+        oldest_s = max((policy_of(t)[0] for t in entry["targets"]), default=MAX_AGE_S)
         late_s = LATE_REAL_S * self._world.clock.scale
         moments, following = timetable.timing_of(entry).come_due(
             planned, now, late=now - late_s, lost=now - oldest_s
@@ -97,7 +97,7 @@ class Firing:
         if problem is None:
             del world.invocations[key]
             return
-        oldest_s, attempts = _policy(target)
+        oldest_s, attempts = policy_of(target)
         pause_s = min(2.0 ** invocation["attempt"], LONGEST_PAUSE_S)
         if invocation["attempt"] > attempts or now + pause_s > invocation["moment"] + oldest_s:
             log.warning("%s: RunTask fails and is given up: %s", entry["arn"], problem)
@@ -118,7 +118,7 @@ class Firing:
                 del world.schedules[arn]
 
 
-def _policy(target: Doc) -> tuple[int, int]:
+def policy_of(target: Doc) -> tuple[int, int]:
     """Return how old a moment may be that is still fired, in seconds, and how often to retry."""
     policy = target.get("RetryPolicy", {})
     return (

@@ -7,11 +7,11 @@ attributes"; EventBridge user guide, "Input transformation".
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from kaiun.engine.eventbus import inputs
 from kaiun.engine.schedules.timetable import EVENTS
 from kaiun.engine.store import Doc
 
@@ -42,6 +42,7 @@ class Occasion:
     attempt: int
     account: str
     region: str
+    event: Doc | None = None  # that a rule's pattern has matched; None: it was time
 
     @property
     def time(self) -> str:
@@ -88,7 +89,7 @@ def _pairs(tag: Doc) -> list[Doc]:
 
 def _overrides(entry: Doc, target: Doc, occasion: Occasion) -> Doc:
     if entry["source"] == EVENTS:
-        text = _transformed(target, occasion)
+        text = inputs.asked(target, occasion.event or scheduled_event(occasion), occasion.arn)
     else:
         text = _with_context(target.get("Input"), occasion)
     if text is None:
@@ -126,34 +127,3 @@ def scheduled_event(occasion: Occasion) -> Doc:
         "resources": [occasion.arn],
         "detail": {},
     }
-
-
-def _transformed(target: Doc, occasion: Occasion) -> str | None:
-    """Return the input of a rule's target; the event itself says nothing to ECS."""
-    transformer = target.get("InputTransformer")
-    if transformer is None:
-        text: str | None = target.get("Input")
-        return text
-    event = scheduled_event(occasion)
-    values = {n: _at(event, path) for n, path in transformer.get("InputPathsMap", {}).items()}
-    values["aws.events.rule-arn"] = occasion.arn
-    values["aws.events.rule-name"] = occasion.arn.rpartition("/")[2]
-    values["aws.events.event.ingestion-time"] = occasion.time
-    values["aws.events.event"] = values["aws.events.event.json"] = event
-
-    def value_of(found: re.Match[str]) -> str:
-        value = values.get(found[1], "")
-        return value if isinstance(value, str) else json.dumps(value)
-
-    return re.sub("<([^<>]+)>", value_of, transformer["InputTemplate"])
-
-
-def _at(event: Doc, path: str) -> Any:
-    """Return what is at "$.a.b" or "$.a[0]" of an event, "" where nothing is."""
-    found: Any = event
-    for name, index in re.findall(r"\.([^.\[\]]+)|\[([0-9]+)\]", path):
-        try:
-            found = found[name] if name else found[int(index)]
-        except (KeyError, IndexError, TypeError):
-            return ""
-    return found

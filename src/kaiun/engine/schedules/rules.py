@@ -1,4 +1,4 @@
-"""EventBridge rules with a schedule: kept by the side services, fired by the engine.
+"""EventBridge rules: kept by the side services, fired, or matched with events, by the engine.
 
 moto has the rules, for it also has buses, archives and PutEvents, which need them. The engine reads
 them after each request that may have changed one, and when it starts. What it knows of them goes
@@ -24,9 +24,10 @@ log = logging.getLogger(__name__)
 
 TIMEOUT_S: Final = 10.0
 _CHANGES: Final = frozenset(
-    ("PutRule", "DeleteRule", "EnableRule", "DisableRule", "PutTargets", "RemoveTargets")
-)
-Reader = Callable[[], Awaitable[list[Doc]]]  # the rules of the default bus, with their "Targets"
+    ("PutRule", "DeleteRule", "EnableRule", "DisableRule", "PutTargets", "RemoveTargets",
+     "CreateArchive", "UpdateArchive", "DeleteArchive", "DeleteEventBus")
+)  # fmt: skip
+Reader = Callable[[], Awaitable[list[Doc]]]  # the rules of all buses, with their "Targets"
 
 
 class Rules:
@@ -53,10 +54,12 @@ class Rules:
 
     def forget(self) -> None:
         """Forget all rules: nobody has them any more."""
+        self._world.bus.forget()
         self._take([])
 
     def _take(self, rules: list[Doc]) -> None:
         world = self._world
+        world.bus.take(rules)
         scheduled = {rule["Arn"]: rule for rule in rules if rule.get("ScheduleExpression")}
         known = {a for a in world.timetable if world.timetable[a]["source"] == timetable.EVENTS}
         for arn in known - scheduled.keys():
@@ -127,13 +130,13 @@ class RuleReader:
         return await asyncio.to_thread(self._all, host, port)
 
     def _all(self, host: str, port: int) -> list[Doc]:
-        rules = self._pages(host, port, "ListRules", "Rules", {})
+        buses = self._pages(host, port, "ListEventBuses", "EventBuses", {})
+        named = [{"EventBusName": bus["Name"]} for bus in buses]
+        rules = (r for each in named for r in self._pages(host, port, "ListRules", "Rules", each))
         return [{**rule, "Targets": self._targets(host, port, rule)} for rule in rules]
 
     def _targets(self, host: str, port: int, rule: Doc) -> list[Doc]:
-        if not rule.get("ScheduleExpression"):
-            return []
-        asked = {"Rule": rule["Name"]}
+        asked = {"Rule": rule["Name"], "EventBusName": rule.get("EventBusName", "default")}
         return list(self._pages(host, port, "ListTargetsByRule", "Targets", asked))
 
     def _pages(self, host: str, port: int, operation: str, name: str, asked: Doc) -> Iterator[Doc]:

@@ -1,0 +1,149 @@
+"""The buses: which rules there are, and the outbox of what they ask to be delivered.
+
+An event is put into the outbox once for each target of each rule that it matches, in the
+transaction of the change that it tells of. So a killed engine loses none, and keeps their order.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from kaiun.engine.eventbus.pattern import matches
+from kaiun.engine.identity import Identity
+from kaiun.engine.store import Doc, Table
+
+DEFAULT: Final = "default"
+SOURCE: Final = "aws.ecs"
+MAX_HOPS: Final = 5  # from bus to bus
+_ENVELOPE: Final = ("source", "detail-type", "account", "region")
+_ARCHIVE: Final = "prod.vhs.events.aws.internal"  # who manages the rule of an archive
+_WITH_ARCHIVE: Final = ("sqs", "events")  # targets of the side services, who keep archives
+
+
+def _nobody() -> None:
+    """Stand in for the delivery where none runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule that is enabled and has an event pattern."""
+
+    arn: str
+    bus: str
+    pattern: Doc
+    targets: tuple[Doc, ...]
+    is_archive: bool
+
+
+class Bus:
+    """All buses of the engine's region."""
+
+    def __init__(self, outbox: Table, identity: Identity, now: Callable[[], float]) -> None:
+        self.outbox = outbox
+        self.wake: Callable[[], None] = _nobody
+        self._identity = identity
+        self._now = now
+        self._rules: dict[str, list[Rule]] = {}
+        self._wanted: dict[str, bool] = {}  # detail type → whether ECS's events of it are
+        self._last = max(map(int, outbox), default=0)
+
+    def take(self, rules: Iterable[Doc]) -> None:
+        """Know these rules from now on, and no others."""
+        self._rules, self._wanted = {}, {}
+        for doc in rules:
+            if (rule := _read(doc)) is not None:
+                self._rules.setdefault(rule.bus, []).append(rule)
+
+    def forget(self) -> None:
+        """Forget rules and events: the side services lost what they were for."""
+        self.take(())
+        for key in list(self.outbox):
+            del self.outbox[key]
+
+    def wanted(self, detail_type: str) -> bool:
+        """Return whether a rule may match ECS's events of a type. Asked at every change."""
+        if not self._rules:
+            return False
+        known = self._wanted.get(detail_type)
+        if known is None:
+            face = self._face(detail_type, SOURCE)
+            rules = self._rules.get(DEFAULT, ())
+            known = any(matches(_of_envelope(rule.pattern), face) for rule in rules)
+            self._wanted[detail_type] = known
+        return known
+
+    def emit(self, detail_type: str, resources: list[str], detail: Doc) -> None:
+        """Put an event of ECS itself on the default bus."""
+        self.put(self.event(detail_type, SOURCE, resources, detail))
+
+    def event(
+        self, detail_type: str, source: str, resources: list[str], detail: Doc, at: float = 0.0
+    ) -> Doc:
+        """Return a new event; `at` 0: now."""
+        moment = datetime.fromtimestamp(at or self._now(), UTC)
+        return {
+            "version": "0",
+            "id": str(uuid.uuid4()),
+            **self._face(detail_type, source),
+            "time": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "resources": resources,
+            "detail": detail,
+        }
+
+    def _face(self, detail_type: str, source: str) -> Doc:
+        own = self._identity
+        return {
+            "detail-type": detail_type,
+            "source": source,
+            "account": own.account,
+            "region": own.region,
+        }
+
+    def is_matched(self, event: Doc, bus: str) -> bool:
+        return any(matches(rule.pattern, event) for rule in self._rules.get(bus, ()))
+
+    def put(self, event: Doc, bus: str = DEFAULT, hops: int = 0) -> None:
+        """Have an event delivered to whom the rules of a bus say."""
+        rules = [rule for rule in self._rules.get(bus, ()) if matches(rule.pattern, event)]
+        if not rules or hops > MAX_HOPS:
+            return
+        base = {"event": event, "hops": hops, "attempt": 1, "try_at": 0.0}
+        if _is_for_archive(rules):
+            self._add({**base, "bus": bus})
+        else:
+            for rule in rules:
+                for target in () if rule.is_archive else rule.targets:
+                    self._add({**base, "rule": rule.arn, "target": target})
+        self.wake()
+
+    def _add(self, delivery: Doc) -> None:
+        self._last += 1
+        self.outbox[f"{self._last:016d}"] = delivery
+
+
+def _read(doc: Doc) -> Rule | None:
+    """Return a rule of ListRules with its targets, None for one that no event matches."""
+    if not doc.get("EventPattern") or doc["State"] == "DISABLED":
+        return None
+    pattern = json.loads(doc["EventPattern"])
+    bus = doc.get("EventBusName", DEFAULT).rpartition("/")[2]
+    is_archive = doc.get("ManagedBy") == _ARCHIVE
+    return Rule(doc["Arn"], bus, pattern, tuple(doc["Targets"]), is_archive)
+
+
+def _of_envelope(pattern: Doc) -> Doc:
+    """Return the part of a pattern that tells events apart before they are made."""
+    return {name: wanted for name, wanted in pattern.items() if name in _ENVELOPE}
+
+
+def _is_for_archive(rules: list[Rule]) -> bool:
+    """Return whether the side services are to deliver: an archive takes the event, and they can
+    deliver to all that take it besides."""
+    targets: list[Any] = [target for rule in rules for target in rule.targets]
+    services = {target["Arn"].split(":")[2] for target in targets}
+    return any(rule.is_archive for rule in rules) and services <= set(_WITH_ARCHIVE)
