@@ -33,6 +33,7 @@ EACH = 12  # plausible, odd and unknown requests of each operation in a round
 TIMEOUT_S = 10.0
 _numbers = itertools.count(1)
 CLIENTS = {
+    "application-autoscaling": "application-autoscaling",
     "ecr": "ecr", "ecs": "ecs", "elasticloadbalancing": "elbv2", "logs": "logs",
     "monitoring": "cloudwatch", "scheduler": "scheduler",
 }  # fmt: skip
@@ -46,14 +47,17 @@ def of_protocol(protocol: str) -> list[tuple[str, str]]:
 JSON_ONES = of_protocol("json")
 QUERY_ONES = of_protocol("query")
 REST_ONES = of_protocol("rest-json")
-FORBIDDEN = {"monitoring": "ValidationException"}  # the code, where it is another one
+# the code of what the model forbids, where it is another one
+FORBIDDEN = dict.fromkeys(("monitoring", "application-autoscaling"), "ValidationException")
+NEEDED = ("ecs", "elbv2", "logs", "ecr", "cloudwatch", "application-autoscaling")
 INVALID = {"missing", "enum", "length", "range"}
 # what may be said of any request, beside the errors of the operation's own model
 COMMON = {
     "InvalidParameterException", "SerializationException", "ClientException",
     "UnsupportedFeatureException", "ClusterNotFoundException", "RequestEntityTooLargeException",
     "ValidationError", "MalformedInput", "InvalidParameterValue", "ValidationException",
-    "InvalidParameterValueException",
+    "InvalidParameterValueException", "MissingRequiredParameterException",
+    "InvalidParameterCombinationException",
 }  # fmt: skip
 OWN_FAULT = {
     "ServerException", "InternalFailure", "ServiceUnavailableException", "InternalServerException",
@@ -141,8 +145,8 @@ def wire(fuzzed: Engine) -> Iterator[Wire]:
 
 @pytest.fixture(scope="module")
 def clients(fuzzed: Engine) -> Iterator[list[Any]]:
-    """Return clients of ECS, ELBv2, CloudWatch Logs and ECR."""
-    clients = [fuzzed.client(name) for name in ("ecs", "elbv2", "logs", "ecr")]
+    """Return clients of the services that the pool has things of."""
+    clients = [fuzzed.client(name) for name in NEEDED]
     yield clients
     for client in clients:
         client.close()
@@ -152,7 +156,7 @@ def clients(fuzzed: Engine) -> Iterator[list[Any]]:
 def pool(clients: list[Any]) -> Pool:
     """Names of things that exist, by the members that ask for them; of one test alone."""
     n = str(next(_numbers))
-    ecs, elbv2, logs, ecr = clients
+    ecs, elbv2, logs, ecr, watch, scaling = clients
     ecs.create_cluster(clusterName=n)
     definition = register(ecs, f"f{n}", container(portMappings=[{"containerPort": 80}]))
     service = ecs.create_service(
@@ -185,6 +189,7 @@ def pool(clients: list[Any]) -> Pool:
         "imageDigest": [image["imageId"]["imageDigest"]], "imageManifest": [text],
         "registryId": ["000000000000"], "layerDigest": [digest_of(layer(n))],
         "lifecyclePolicyText": [policy], "policyText": ["{}"],
+        **scaled(watch, scaling, f"service/{n}/svc", f"a{n}"),
         "cluster": [n], "clusterName": [n, f"{n}b"], "taskDefinition": [f"f{n}", definition],
         "service": ["svc", service], "serviceName": ["svc", "svc2"], "family": [f"f{n}"],
         "familyPrefix": [f"f{n}"], "task": [task],
@@ -200,6 +205,37 @@ def pool(clients: list[Any]) -> Pool:
         "ScheduleExpression": ["rate(1 hour)", "cron(0 9 ? * 2#1 *)", "at(2030-01-01T00:00:00)"],
         "ScheduleExpressionTimezone": ["Europe/Berlin"], "TaskDefinitionArn": [definition],
         "RoleArn": ["arn:aws:iam::000000000000:role/r"],
+    }  # fmt: skip
+
+
+def scaled(watch: Any, scaling: Any, resource: str, alarm: str) -> Pool:
+    """Make a scalable target with a policy of each kind, an action and an alarm."""
+    kind = {"ServiceNamespace": "ecs", "ScalableDimension": "ecs:service:DesiredCount"}
+    own = {**kind, "ResourceId": resource}
+    target = scaling.register_scalable_target(**own, MinCapacity=1, MaxCapacity=2)
+    step = {"AdjustmentType": "ExactCapacity", "StepAdjustments": [
+        {"MetricIntervalLowerBound": 0, "ScalingAdjustment": 1}]}  # fmt: skip
+    scaling.put_scaling_policy(
+        **own, PolicyName="p", PolicyType="StepScaling", StepScalingPolicyConfiguration=step
+    )
+    tracked = {"PredefinedMetricType": "ECSServiceAverageCPUUtilization"}
+    scaling.put_scaling_policy(
+        **own, PolicyName="t", PolicyType="TargetTrackingScaling",
+        TargetTrackingScalingPolicyConfiguration={
+            "TargetValue": 50, "PredefinedMetricSpecification": tracked},
+    )  # fmt: skip
+    scaling.put_scheduled_action(
+        **own, ScheduledActionName="s", Schedule="rate(1 day)",
+        ScalableTargetAction={"MinCapacity": 1},
+    )  # fmt: skip
+    watch.put_metric_alarm(
+        AlarmName=alarm, Namespace="n", MetricName="m", Statistic="Sum", Period=60, Threshold=1,
+        EvaluationPeriods=1, ComparisonOperator="GreaterThanThreshold",
+    )  # fmt: skip
+    return {
+        **{name: [value] for name, value in own.items()}, "PolicyName": ["p", "t"],
+        "ScheduledActionName": ["s"], "Schedule": ["rate(1 day)"], "AlarmName": [alarm],
+        "ResourceARN": [target["ScalableTargetARN"]], "Namespace": ["n"], "MetricName": ["m"],
     }  # fmt: skip
 
 

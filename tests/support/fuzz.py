@@ -132,9 +132,10 @@ class Requests:
         if shape.type_name != "string":
             numbers = [n for n in (low, low + 1, high) if n is not None]
             return self._random.choice(_PLAIN.get(shape.type_name, numbers))
-        if shape.enum:
-            return self._random.choice(shape.enum)
         known = self._pool.get(name) or self._pool.get(name.removesuffix("s"))
+        if shape.enum:
+            wanted = [value for value in known or () if value in shape.enum]
+            return self._random.choice(wanted or shape.enum)
         if known:
             return self._random.choice(known)
         return self._random.choice(("web", "a-b_1", "1")).ljust(max(1, low), "x")[:high]

@@ -16,6 +16,7 @@ from kaiun.engine.dispatch import HANDLERS
 from kaiun.engine.protocol import model as models
 
 _TITLES = {
+    "application-autoscaling": "Application Auto Scaling",
     "ecs": "Amazon ECS",
     "ecr": "Amazon ECR",
     "elasticloadbalancing": "Elastic Load Balancing v2",

@@ -26,6 +26,7 @@ H = TypeVar("H", bound=Handler)
 HANDLERS: dict[tuple[str, str], Handler] = {}
 
 _NOT_HERE = {
+    "application-autoscaling": "ValidationException",
     "ecr": "ValidationException",
     "ecs": "UnsupportedFeatureException",
     "elasticloadbalancing": "OperationNotPermitted",
@@ -218,11 +219,13 @@ def _validated(service: str, name: str, raw: Any) -> Params:
 
 
 _INVALID = {
+    "application-autoscaling": "ValidationException",
     "elasticloadbalancing": "ValidationError",
     "monitoring": "ValidationError",
     "scheduler": "ValidationException",
 }
 _FAILED = {
+    "application-autoscaling": "InternalServiceException",
     "ecr": "ServerException",
     "ecs": "ServerException",
     "monitoring": "InternalServiceError",

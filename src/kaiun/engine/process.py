@@ -19,6 +19,8 @@ from kaiun.engine import identity as identities
 from kaiun.engine import operations  # noqa: F401  (registers the handlers)
 from kaiun.engine.agent import Agent
 from kaiun.engine.alarms import Alarms
+from kaiun.engine.autoscaling import policies
+from kaiun.engine.autoscaling.activities import settle
 from kaiun.engine.core import Core
 from kaiun.engine.discovery import RegistryReader
 from kaiun.engine.ecr import token
@@ -118,7 +120,7 @@ class _Process:
         self._world.null_runtime = options.runtime == "null"
         self._world.images = Images(options.home / "registry")
         self._world.uploads = Uploads(options.home / "layer-uploads")
-        self._world.judge = Judge(self._world, lambda ring: f"{ring.action}: nobody here does that")
+        self._world.judge = Judge(self._world, policies.act(self._world))
         self._ended = asyncio.Event()
         self._ready = False
         self._stop_containers = False
@@ -254,9 +256,9 @@ class _Process:
         core = Core(self._world, self._agent, self._targets, balancer, self._shifts)
         self._core_task = asyncio.create_task(core.run())
         self._core_task.add_done_callback(self._core_ended)
-        self._monitor_task = asyncio.create_task(
-            Monitor(self._world, self._gauges(), self._world.judge).run()
-        )
+        then = (self._world.judge, lambda _ended: settle(self._world))
+        monitor = Monitor(self._world, self._gauges(), then)
+        self._monitor_task = asyncio.create_task(monitor.run())
 
     def _gauges(self) -> Sequence[gauges.Gauge]:
         if self._world.null_runtime:

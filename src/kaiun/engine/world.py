@@ -89,6 +89,10 @@ class World:
         self.timetable = store.table("timetable")  # what `engine.schedules` has to fire
         self.invocations = store.table("invocations")
         self.metric_alarms = store.table("metric_alarms")  # by name
+        self.scalable_targets = store.table("scalable_targets")  # by resource id
+        self.scaling_policies = store.table("scaling_policies")
+        self.scheduled_actions = store.table("scheduled_actions")
+        self.scaling_activities = store.table("scaling_activities")  # by id, oldest first
         self.alarm_histories = store.table("alarm_histories")  # by name, also of deleted ones
         self.bus = Bus(store.table("outbox"), identity, self.now)
         self.recall()

@@ -19,14 +19,14 @@ _REST: Final = 4.0  # times as long as a look took, before the next one: a fast 
 
 
 class Monitor:
-    """`judge` is called with the moment at which a minute has ended and all its points are kept."""
+    """`then` are called with the moment at which a minute has ended and all its points are kept."""
 
     def __init__(
-        self, world: World, gauges: Sequence[Gauge], judge: Callable[[float], None]
+        self, world: World, gauges: Sequence[Gauge], then: Sequence[Callable[[float], None]]
     ) -> None:
         self._world = world
         self._gauges = gauges
-        self._judge = judge
+        self._then = then
 
     async def run(self) -> None:
         """Measure every minute until cancelled."""
@@ -55,7 +55,8 @@ class Monitor:
                 log.exception("a minute cannot be measured")
         try:
             self._world.metricbook.write(points)
-            self._judge(ended)
+            for follow in self._then:
+                follow(ended)
         except Exception:
             log.exception("a minute cannot be judged")
         finally:

@@ -14,6 +14,7 @@ Shape = dict[str, Any]
 
 # signing name → (directory, API version)
 SERVICES = {
+    "application-autoscaling": ("application-autoscaling", "2016-02-06"),
     "ecs": ("ecs", "2014-11-13"),
     "ecr": ("ecr", "2015-09-21"),
     "elasticloadbalancing": ("elbv2", "2015-12-01"),

@@ -9,6 +9,7 @@ import logging
 import uuid
 
 from kaiun.engine import dispatch
+from kaiun.engine.autoscaling import bounds
 from kaiun.engine.protocol.errors import ApiError
 from kaiun.engine.schedules import timetable
 from kaiun.engine.schedules.requests import Occasion, is_for_ecs, run_task_request
@@ -62,7 +63,7 @@ class Firing:
     def _add_invocations(self, entry: Doc, moment: float) -> None:
         arn = entry["arn"]
         for number, target in enumerate(entry["targets"]):
-            if not is_for_ecs(target):
+            if entry["source"] != timetable.SCALING and not is_for_ecs(target):
                 log.warning("%s: %s is not a cluster of ECS; nothing runs", arn, target["Arn"])
                 continue
             self._world.invocations[f"{arn} {moment} {target.get('Id', number)}"] = {
@@ -115,7 +116,8 @@ class Firing:
             is_done = entry["planned"] is None and not timetable.pending(world, arn)
             if is_done and entry["enabled"] and entry["is_deleted_when_done"]:
                 del world.timetable[arn]
-                del world.schedules[arn]
+                of_scaling = entry["source"] == timetable.SCALING
+                del (world.scheduled_actions if of_scaling else world.schedules)[arn]
 
 
 def policy_of(target: Doc) -> tuple[int, int]:
@@ -129,6 +131,9 @@ def policy_of(target: Doc) -> tuple[int, int]:
 
 def _run(world: World, entry: Doc, target: Doc, key: str, invocation: Doc) -> str | None:
     """Run a target's tasks; return why there is not one. Raises ApiError, ValueError."""
+    if entry["source"] == timetable.SCALING:
+        bounds.act_on_schedule(world, entry)
+        return None
     occasion = Occasion(
         arn=entry["arn"],
         execution_id=execution_id(key),

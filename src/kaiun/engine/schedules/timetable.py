@@ -17,6 +17,7 @@ from kaiun.engine.world import World
 
 SCHEDULER: Final = "scheduler"
 EVENTS: Final = "events"
+SCALING: Final = "application-autoscaling"
 
 
 def timing_of(entry: Doc) -> Timing:
