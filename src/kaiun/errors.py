@@ -9,6 +9,7 @@
     ├── AwsError               2   AWS refused or could not be reached
     ├── SecretsError           2   a vault file does not open, or is not as it should be
     ├── EngineError            2   the local ECS cannot start, stop or answer
+    ├── SessionError           2   a session in a container cannot be had, or was cut off
     ├── DeployFailed           3   failed, and the services run what they ran before
     ├── DeployStuck            4   failed, and the services were not (all) put back
     ├── DeployLocked           5   another deploy of this environment is under way
@@ -92,6 +93,10 @@ class SecretsError(KaiunError):
 
 class EngineError(KaiunError):
     """The local ECS cannot start, stop or answer."""
+
+
+class SessionError(KaiunError):
+    """A session in a container cannot be had, or was cut off."""
 
 
 class DeployFailed(KaiunError):

@@ -210,6 +210,7 @@ def service(ecs: Any, cluster: str, family: str) -> Iterator[dict[str, Any]]:
     register(
         ecs, family, {"name": "web", "image": "x", "portMappings": [{"containerPort": 80}]},
         networkMode="awsvpc", requiresCompatibilities=["FARGATE"], cpu="256", memory="512",
+        taskRoleArn="arn:aws:iam::000000000000:role/web",
     )  # fmt: skip
     ecs.put_cluster_capacity_providers(
         cluster=cluster,

@@ -20,6 +20,7 @@ from kaiun.aws.types import (
     TaskDefinition,
 )
 from kaiun.errors import AwsError
+from kaiun.session.ticket import Ticket, ticket
 
 SERVICES_A_CALL = 10
 TASKS_A_CALL = 100
@@ -130,6 +131,18 @@ class Ecs:
     def stop_task(self, cluster: str, task: str, reason: str) -> Task:
         params = {"cluster": cluster, "task": task, "reason": reason}
         return cast("Task", self._call("stop_task", params, task)["task"])
+
+    def execute_command(self, cluster: str, task: str, container: str, command: str) -> Ticket:
+        """Have a command run in a container; return what opens the session with it."""
+        params = {
+            "cluster": cluster,
+            "task": task,
+            "container": container,
+            "command": command,
+            "interactive": True,
+        }
+        answer = self._call("execute_command", params, task)
+        return ticket(cast("Mapping[str, object]", answer["session"]))
 
     def list_tasks(
         self,

@@ -101,6 +101,11 @@ class NetworkBinding(TypedDict, total=False):
     protocol: str
 
 
+class ManagedAgent(TypedDict, total=False):
+    name: str
+    lastStatus: str
+
+
 class TaskContainer(TypedDict, total=False):
     containerArn: str
     name: str
@@ -112,12 +117,14 @@ class TaskContainer(TypedDict, total=False):
     reason: str
     healthStatus: str
     networkBindings: list[NetworkBinding]
+    managedAgents: list[ManagedAgent]
 
 
 class Task(TypedDict, total=False):
     taskArn: str
     clusterArn: str
     taskDefinitionArn: str
+    enableExecuteCommand: bool
     group: str
     startedBy: str
     desiredStatus: str

@@ -32,6 +32,7 @@ VERBS = {
     "releases": "Show who shipped what, when.",
     "rollback": "Go back to an earlier release.",
     "run": "Run a one-off task, stream its log, return its exit code.",
+    "exec": "Open a shell, or run a command, in a container that runs.",
     "logs": "Show the log of the processes.",
     "scale": "Set how many tasks of a process run.",
     "scan": "Find machine code above a CPU baseline, by file and package.",

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from kaiun.engine import spec
-from kaiun.engine.observed import lifecycle_view, show_container
+from kaiun.engine.observed import lifecycle_view, show_agents, show_container
 from kaiun.engine.operations.making import release
 from kaiun.engine.operations.tasks import touch
 from kaiun.engine.runtime.base import (
@@ -158,6 +158,7 @@ class Agent:
     def _finish(self, task: Doc) -> None:
         for container in task["containers"]:
             container["lastStatus"] = "STOPPED"
+            show_agents(container)
         for attachment in task["attachments"]:
             attachment["status"] = "DELETED"
         release(self._world, task)

@@ -31,6 +31,7 @@ def show_container(task: Doc, name: str) -> None:
     for face, inner in pairs:
         if own.get(inner) is not None:
             shown[face] = own[inner]
+    show_agents(shown, own.get("started_at"))
     shown["healthStatus"] = own.get("health", "UNKNOWN")
     shown["networkBindings"] = [
         {"bindIP": ip, "containerPort": c, "hostPort": h, "protocol": protocol}
@@ -38,6 +39,14 @@ def show_container(task: Doc, name: str) -> None:
     ]
     if task["attachments"] and own.get("address"):
         _show_address(task, shown, own["address"])
+
+
+def show_agents(shown: Doc, started_at: float | None = None) -> None:
+    """Have the agent for ExecuteCommand, where a container has it, run as long as it does."""
+    since = {"lastStartedAt": started_at} if started_at is not None else {}
+    shown["managedAgents"] = [
+        {**agent, **since, "lastStatus": shown["lastStatus"]} for agent in shown["managedAgents"]
+    ]
 
 
 def lifecycle_view(world: World, task: Doc) -> view.TaskView:

@@ -23,6 +23,7 @@ from kaiun.engine.autoscaling import policies
 from kaiun.engine.autoscaling.activities import settle
 from kaiun.engine.core import Core
 from kaiun.engine.discovery import RegistryReader
+from kaiun.engine.doors import Doors
 from kaiun.engine.ecr import token
 from kaiun.engine.ecr.images import Images, Uploads
 from kaiun.engine.envfiles import EnvFileReader
@@ -38,6 +39,7 @@ from kaiun.engine.runtime.base import Observation
 from kaiun.engine.schedules.rules import RuleReader, Rules
 from kaiun.engine.secrets import SecretReader
 from kaiun.engine.server import App
+from kaiun.engine.sessions.sessions import Sessions
 from kaiun.engine.shifts import Shifts
 from kaiun.engine.sidecall import SideCalls
 from kaiun.engine.store import Store
@@ -138,6 +140,7 @@ class _Process:
         sides = Sides(self._options.home)
         engine_id = self._identity.engine_id
         self._outfit = Outfit(self._options, engine_id, sides, self._world.clock, self._login)
+        self._sessions = Sessions(self._world, lambda: self._outfit.runtime)
         self._targets = Targets(self._world, self._outfit.probe)
         self._rules = Rules(self._world, RuleReader(self._identity, sides.locate))
         sides.on_loss = self._rules.forget
@@ -150,9 +153,11 @@ class _Process:
             open_reset=self._options.allow_reset,
         )
         config = uvicorn.Config(
-            app,
+            Doors(app, self._sessions),
             http="httptools",
-            ws="none",
+            ws="websockets-sansio",
+            ws_per_message_deflate=False,
+            ws_ping_interval=None,  # a client that waits for a slow container answers none
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -232,6 +237,7 @@ class _Process:
 
         await outfit.runtime.open(observe, self._logs.line)
         self._agent.lost(seen)
+        await self._sessions.end_left()
         await outfit.balancer.open()
         if self._options.runtime != "null":
             await self._start_access_logs()
@@ -306,6 +312,7 @@ class _Process:
         """Forget everything but the identity; remove all containers."""
         if not self._ready:
             return
+        await self._sessions.close("The local ECS was reset.")
         await self._stop_core()
         await self._targets.close()
         await self._agent.stop_all("The local ECS was reset")
@@ -325,6 +332,7 @@ class _Process:
         self._core_task = None
 
     async def _finish(self) -> None:
+        await self._sessions.close("The local ECS was shut down.")
         await self._stop_core()
         if self._ready:
             if self._stop_containers:

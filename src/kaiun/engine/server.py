@@ -61,7 +61,7 @@ _XML_ERRORS = {
 
 
 class Aside(Protocol):
-    """Passes a request on to the side services and their answer back."""
+    """Answers a kind of request of its own: the side services do, and sessions."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
@@ -99,11 +99,11 @@ class App:
         if scope["type"] != "http":
             return
         headers = sigv4.join_headers(scope["headers"])
-        strange = _refuse_host(scope, headers)
+        strange = refuse_host(scope, headers)
         if strange is None and (asked := public.wanted(scope, headers)):
             await self._public(scope, asked, send)
             return
-        if refusal := strange or _refuse_page(headers):
+        if refusal := strange or refuse_page(headers):
             await _reply(send, Answer(403, "application/json", _access_denied(refusal)), "-")
             return
         if door.wanted(scope, headers):
@@ -247,7 +247,7 @@ async def _read_body(receive: Receive) -> bytes:
     return body
 
 
-def _refuse_host(scope: Scope, headers: dict[str, str]) -> str | None:
+def refuse_host(scope: Scope, headers: dict[str, str]) -> str | None:
     """Return why a request to a name that is not ours is not let in; else None."""
     host, _, port = headers.get("host", "").rpartition(":")
     ours = host in ("127.0.0.1", "localhost", "[::1]") or host.endswith(".localhost")
@@ -256,7 +256,7 @@ def _refuse_host(scope: Scope, headers: dict[str, str]) -> str | None:
     return None
 
 
-def _refuse_page(headers: dict[str, str]) -> str | None:
+def refuse_page(headers: dict[str, str]) -> str | None:
     """Return why a request of a page in a browser is not let in; else None."""
     if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
         return "Cross-site requests are not accepted."

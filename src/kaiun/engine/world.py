@@ -13,6 +13,7 @@ from kaiun.engine.eventbus.bus import Bus
 from kaiun.engine.identity import Identity
 from kaiun.engine.logbook import Logbook
 from kaiun.engine.metrics.book import Metricbook
+from kaiun.engine.sessions.desk import Desk
 from kaiun.engine.store import Doc, Store, Table
 from kaiun.scaling.alarm import AlarmState
 from kaiun.scheduler.model import ServiceState
@@ -87,6 +88,8 @@ class World:
         self.schedules = store.table("schedules")
         self.schedule_groups = store.table("schedule_groups")  # by name
         self.timetable = store.table("timetable")  # what `engine.schedules` has to fire
+        self.executions = store.table("executions")  # what runs for sessions, by their id
+        self.desk = Desk()  # sessions that wait to be opened
         self.invocations = store.table("invocations")
         self.metric_alarms = store.table("metric_alarms")  # by name
         self.scalable_targets = store.table("scalable_targets")  # by resource id

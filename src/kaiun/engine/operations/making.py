@@ -13,6 +13,8 @@ from kaiun.engine.store import Doc
 from kaiun.engine.world import World
 from kaiun.scheduler.placement import Needs
 
+AGENT = {"name": "ExecuteCommandAgent", "lastStatus": "PENDING"}
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -72,7 +74,7 @@ def make(world: World, order: Order, needs: Needs, instance: Doc | None) -> Doc:
         "connectivity": "CONNECTED",
         "connectivityAt": world.now(),
         "containers": [
-            _container(world, c, arn, cluster_name, task_id)
+            _container(world, c, arn, cluster_name, order.execute_command)
             for c in order.definition["containerDefinitions"]
         ],
         "cpu": str(needs.cpu),
@@ -130,7 +132,10 @@ def _own(order: Order, needs: Needs, task_id: str, attachment: str | None) -> di
     }
 
 
-def _container(world: World, container: Doc, task_arn: str, cluster: str, task_id: str) -> Doc:
+def _container(
+    world: World, container: Doc, task_arn: str, cluster: str, execute_command: bool
+) -> Doc:
+    task_id = task_arn.rpartition("/")[2]
     doc = {
         "containerArn": world.arn(f"container/{cluster}/{task_id}/{new_id()}"),
         "taskArn": task_arn,
@@ -140,7 +145,7 @@ def _container(world: World, container: Doc, task_arn: str, cluster: str, task_i
         "networkBindings": [],
         "networkInterfaces": [],
         "healthStatus": "UNKNOWN",
-        "managedAgents": [],
+        "managedAgents": [AGENT] if execute_command else [],
         "cpu": str(container["cpu"]),
     }
     for name in ("memory", "memoryReservation"):

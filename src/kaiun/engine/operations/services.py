@@ -16,6 +16,7 @@ from kaiun.engine.operations.common import (
 )
 from kaiun.engine.operations.daemons import daemon_size, resize_daemons
 from kaiun.engine.operations.placing import check_placement
+from kaiun.engine.operations.roles import check_service_role
 from kaiun.engine.operations.rollouts import begin
 from kaiun.engine.operations.service_reading import view_of
 from kaiun.engine.operations.taskdefs import find_active
@@ -48,6 +49,7 @@ def create_service(world: World, params: Params) -> Params:
     request = service_config.with_default_capacity(world, cluster, params)
     service_config.check_capacity(world, cluster, request)
     service_config.check_network(definition, request)
+    check_service_role(definition, request, "created")
     if again := _already(world, arn, params):
         return {"service": again}
     tags = check_tags(params.get("tags", []))
@@ -176,10 +178,19 @@ def update_service(world: World, params: Params) -> Params:
         definition = find_active(world, request["taskDefinition"])
         service_config.check_network(definition, {**service["_"]["last"], **request})
         request["taskDefinition"] = definition["taskDefinitionArn"]
+    _check_role(world, service, request)
     _check_strategy(service, request)
     _apply(world, service, request)
     resize_daemons(world, cluster)
     return {"service": view_of(world, service, tags=False)}
+
+
+def _check_role(world: World, service: Doc, request: Params) -> None:
+    """Raise where the service, once updated, would have ECS Exec and no task role."""
+    if "taskDefinition" in request or "enableExecuteCommand" in request:
+        after = {**service, **request}
+        definition = world.task_definitions[after["taskDefinition"]]
+        check_service_role(definition, after, "updated")
 
 
 def _configuration_after(service: Doc, request: Params) -> Doc:

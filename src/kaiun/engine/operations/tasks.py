@@ -21,6 +21,7 @@ from kaiun.engine.operations.container_checks import check_environment
 from kaiun.engine.operations.machine import INACTIVE, find_instance, instances_of
 from kaiun.engine.operations.making import Order
 from kaiun.engine.operations.placing import check_placement, launch
+from kaiun.engine.operations.roles import check_task_role
 from kaiun.engine.operations.taskdefs import find_active
 from kaiun.engine.protocol.errors import ApiError, client_error, invalid_parameter
 from kaiun.engine.store import Doc
@@ -71,6 +72,7 @@ def _order(world: World, params: Params) -> Order:
     overrides = _sized(params.get("overrides", {}))
     _check_overrides(definition, overrides)
     check_placement(params)
+    check_task_role(definition, params)
     members = service_config.launch_members(params)
     if not service_config.on_fargate(params) and not instances_of(world, cluster):
         raise invalid_parameter("No Container Instances were found in your cluster.")

@@ -7,7 +7,7 @@ task lifecycle (kaiun.scheduler.lifecycle) decides and the runtime obeys and rep
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
@@ -201,11 +201,31 @@ class LogLine:
 class RuntimeFailure(Exception):
     """A container cannot be had. `code` is the word that ECS puts in front of the reason:
     CannotPullContainerError, CannotCreateContainerError, CannotStartContainerError,
-    ResourceInitializationError."""
+    ResourceInitializationError; CannotExecuteError is our own, of `execute`."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
+
+
+class Execution(Protocol):
+    """A command that runs in a container beside its process, on a terminal of its own."""
+
+    @property
+    def id(self) -> str:
+        """Name it for `Runtime.hang_up`, also of a later engine."""
+
+    async def read(self) -> bytes:
+        """Return what it wrote next, b"" when it has ended."""
+
+    async def write(self, data: bytes) -> None:
+        """Enter something; nothing happens once it has ended."""
+
+    async def resize(self, columns: int, rows: int) -> None:
+        """Set the size of its terminal; nothing happens once it has ended."""
+
+    async def end(self) -> None:
+        """Have it ended: it is hung up on, and killed if it does not mind."""
 
 
 Observe = Callable[[Observation], None]
@@ -234,6 +254,12 @@ class Runtime(Protocol):
 
     async def stop(self, task_id: str, name: str, timeout_s: int) -> None:
         """SIGTERM (or the image's STOPSIGNAL), SIGKILL after `timeout_s`; return when stopped."""
+
+    async def execute(self, task_id: str, name: str, command: Sequence[str]) -> Execution:
+        """Run a command as root in a running container, on a terminal. Raises RuntimeFailure."""
+
+    async def hang_up(self, execution_id: str) -> None:
+        """End what `execute` of an engine that was killed left running. Unknown: nothing."""
 
     async def remove(self, task_id: str) -> None:
         """Remove every container and the network of the task. Unknown task: nothing."""

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import aiodocker
 
-from kaiun.engine.runtime import docker_spec, docker_state
+from kaiun.engine.runtime import docker_exec, docker_spec, docker_state
 from kaiun.engine.runtime.base import (
     PAUSE,
     ContainerSpec,
     ContainerStatus,
+    Execution,
     NetworkMode,
     Observation,
     Observe,
@@ -40,7 +41,7 @@ from kaiun.engine.runtime.docker_watch import Watcher
 from kaiun.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from kaiun.engine.runtime.docker_ground import Login
@@ -134,6 +135,15 @@ class DockerRuntime:
         if container_id is not None:
             with gone_is_fine():
                 await self._docker.containers.container(container_id).stop(t=timeout_s)
+
+    async def execute(self, task_id: str, name: str, command: Sequence[str]) -> Execution:
+        container_id = await self._find(task_id, name)
+        if container_id is None:
+            raise RuntimeFailure("CannotExecuteError", f"there is no container {name}")
+        return await docker_exec.execute(self._docker, container_id, command)
+
+    async def hang_up(self, execution_id: str) -> None:
+        await docker_exec.hang_up(self._docker, execution_id)
 
     async def remove(self, task_id: str) -> None:
         with self._work(task_id):

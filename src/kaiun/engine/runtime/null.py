@@ -11,7 +11,7 @@ import json
 import sqlite3
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -20,6 +20,7 @@ from kaiun.engine.clock import Clock
 from kaiun.engine.runtime.base import (
     ContainerSpec,
     ContainerStatus,
+    Execution,
     LogLine,
     Observation,
     Observe,
@@ -30,6 +31,7 @@ from kaiun.engine.runtime.base import (
     Usage,
 )
 from kaiun.engine.runtime.behaviour import PREFIX, Behaviour, behaviour_of
+from kaiun.engine.runtime.null_exec import Echo
 
 _FIRST_PORT = 32768
 _PORTS = 28000
@@ -58,6 +60,7 @@ class NullRuntime:
         self._rows: dict[str, dict[str, Row]] = defaultdict(dict)  # by task, then by name
         self._count = 0
         self._behaviours: dict[tuple[str, str], Behaviour] = {}
+        self._echoes: dict[str, list[Echo]] = defaultdict(list)  # sessions, by task
         self._timers: set[asyncio.TimerHandle] = set()
         self._next_port = 0
 
@@ -170,6 +173,8 @@ class NullRuntime:
     def _end(self, row: Row, exit_code: int, reason: str | None = None) -> None:
         if row["finished"] is not None or row["task"] not in self._rows:
             return
+        for echo in self._echoes.pop(row["task"], ()):
+            echo.end_now()
         row |= {"finished": self._clock.now(), "exit": exit_code, "reason": reason}
         self._save(row)
         self._observe(self._seen(row))
@@ -208,6 +213,17 @@ class NullRuntime:
         needs_s = behaviour.stop_ms / 1000
         await self._sleep(min(needs_s, timeout_s))
         self._end(row, _KILLED if needs_s > timeout_s else behaviour.stop_exit)
+
+    async def execute(self, task_id: str, name: str, command: Sequence[str]) -> Execution:
+        del command  # there is nothing that could run it
+        if (row := self._rows.get(task_id, {}).get(name)) is None or row["finished"] is not None:
+            raise RuntimeFailure("CannotExecuteError", f"container {name} does not run")
+        execution = Echo()
+        self._echoes[task_id].append(execution)
+        return execution
+
+    async def hang_up(self, execution_id: str) -> None:
+        """Nothing outlives the engine here."""
 
     async def remove(self, task_id: str) -> None:
         for row in self._rows.pop(task_id, {}).values():
