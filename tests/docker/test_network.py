@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable, Callable
 
@@ -124,28 +123,6 @@ def test_the_end_of_a_shared_namespace_is_told(harness: Harness, run: Run) -> No
         told = harness.last(PAUSE)
         assert told is not None
         assert (told.task_id, told.status) == (task.task_id, ContainerStatus.GONE)
-
-    run(body)
-
-
-@pytest.mark.parametrize("mode", [NetworkMode.BRIDGE, NetworkMode.AWSVPC])
-def test_a_task_removed_while_it_begins_leaves_nothing(
-    harness: Harness, run: Run, mode: NetworkMode
-) -> None:
-    async def begin_and_remove(patience_s: float) -> None:
-        task = harness.task(harness.shell("exec sleep 100"), network_mode=mode)
-        beginning = asyncio.create_task(harness.up(task))
-        await asyncio.sleep(patience_s)  # how far it gets, no condition
-        await harness.runtime.remove(task.task_id)
-        with contextlib.suppress(RuntimeFailure):
-            await beginning
-            await harness.runtime.remove(task.task_id)
-
-    async def body() -> None:
-        await harness.up(harness.task(harness.shell("exit")))  # image and network are there
-        for tick in range(12):
-            await begin_and_remove(tick * 0.02)
-        assert len(await harness.runtime.tasks()) == 1
 
     run(body)
 

@@ -22,6 +22,7 @@ from kaiun.local.home import read_env
 
 T = TypeVar("T")
 DEADLINE_S = 20.0
+START_S = 60.0  # of a machine with much else to do
 PROGRAM = Path(sys.executable).with_name("kaiun-engine")
 
 
@@ -60,7 +61,7 @@ class Engine:
                 stderr=log,
                 env={**os.environ, "KAIUN_STEADY_S": "0.1"},
             )  # fmt: skip
-        until(self._answers)
+        until(self._answers, START_S)
         addresses = (self.env[name] for name in ("endpoint", "registry", "fluent"))
         self.ports = [address.rpartition(":")[2] for address in addresses]
 

@@ -8,8 +8,6 @@ start and one inspect: what `docker run` does, and no more.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import aiodocker
@@ -41,7 +39,7 @@ from kaiun.engine.runtime.docker_watch import Watcher
 from kaiun.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from kaiun.engine.runtime.docker_ground import Login
@@ -70,8 +68,6 @@ class DockerRuntime:
         self._login = login
         self._positions = Positions(home / "log-positions", at_once=not positions_on_request)
         self._locks: dict[str, dict[str, asyncio.Lock]] = {}  # by task and container
-        self._at_work: Counter[str] = Counter()  # prepare, start and remove, by task
-        self._removed: set[str] = set()  # of these, the tasks that are removed
         self._client: Client | None = None
 
     async def open(self, observe: Observe, sink: Sink) -> None:
@@ -91,29 +87,12 @@ class DockerRuntime:
         self._positions.write()
 
     async def prepare(self, task: TaskSpec) -> None:
-        with self._work(task.task_id):
-            images = {spec.image: spec.login for spec in task.containers}
-            pulls = (self._ground.image(image, login) for image, login in images.items())
-            await asyncio.gather(self._ground.network(), *pulls)
-            await self._ensure_namespace(task)
+        images = {spec.image: spec.login for spec in task.containers}
+        pulls = (self._ground.image(image, login) for image, login in images.items())
+        await asyncio.gather(self._ground.network(), *pulls)
+        await self._ensure_namespace(task)
 
     async def start(self, task: TaskSpec, name: str) -> Observation:
-        with self._work(task.task_id):
-            return await self._start(task, name)
-
-    @contextlib.contextmanager
-    def _work(self, task_id: str) -> Iterator[None]:
-        """Once the task is removed, what else is at work then creates nothing that stays."""
-        self._at_work[task_id] += 1
-        try:
-            yield
-        finally:
-            self._at_work[task_id] -= 1
-            if not self._at_work[task_id]:
-                del self._at_work[task_id]
-                self._removed.discard(task_id)
-
-    async def _start(self, task: TaskSpec, name: str) -> Observation:
         await self._ground.network()
         await self._ensure_namespace(task)
         spec = next(spec for spec in task.containers if spec.name == name)
@@ -146,15 +125,12 @@ class DockerRuntime:
         await docker_exec.hang_up(self._docker, execution_id)
 
     async def remove(self, task_id: str) -> None:
-        with self._work(task_id):
-            self._removed.add(task_id)
-            self._watcher.addresses.pop(task_id, None)
-            listed = await self._watcher.containers(f"kaiun.task={task_id}")
-            await asyncio.gather(*(self._remove(container["Id"]) for container in listed))
-            if any(docker_spec.OWN_VOLUMES in container["Labels"] for container in listed):
-                await self._ground.remove_volumes_of(task_id)
-            self._watcher.addresses.pop(task_id, None)
-            self._locks.pop(task_id, None)
+        listed = await self._watcher.containers(f"kaiun.task={task_id}")
+        await asyncio.gather(*(self._remove(container["Id"]) for container in listed))
+        if any(docker_spec.OWN_VOLUMES in container["Labels"] for container in listed):
+            await self._ground.remove_volumes_of(task_id)
+        self._watcher.addresses.pop(task_id, None)
+        self._locks.pop(task_id, None)
 
     async def tasks(self) -> set[str]:
         return {c["Labels"]["kaiun.task"] for c in await self._watcher.containers()}
@@ -199,7 +175,7 @@ class DockerRuntime:
             image = await self._ground.pause_image()
             config = docker_spec.pause(self._engine_id, task, image)
             name = docker_spec.container_name(task, PAUSE)
-            made = await self._create_once(config, name, task.task_id)
+            made = await self._create_once(config, name)
             container = self._docker.containers.container(made)
             await container.start()
             inspected = await container.show()
@@ -224,24 +200,17 @@ class DockerRuntime:
         config = docker_spec.container(self._engine_id, task, spec, digest)
         with failing_with("CannotCreateContainerError"):
             try:
-                return await self._create_once(config, name, task.task_id)
+                return await self._create_once(config, name)
             except aiodocker.DockerError as error:
                 if error.status != 404 or "image" not in error.message.lower():
                     raise
             await self._ground.image(spec.image, spec.login)
-            return await self._create_once(config, name, task.task_id)
+            return await self._create_once(config, name)
 
-    async def _create_once(self, config: Json, name: str, task_id: str) -> str:
-        """Return the id of the container of this name, created unless it exists. Raises
-        RuntimeFailure where the task was removed in the meantime: nothing of it stays."""
+    async def _create_once(self, config: Json, name: str) -> str:
+        """Return the id of the container of this name, created unless it exists."""
         try:
-            made: str = (await self._docker.containers.create(config, name=name)).id
-            if task_id in self._removed:
-                await self._remove(made)
-                if docker_spec.OWN_VOLUMES in config["Labels"]:
-                    await self._ground.remove_volumes_of(task_id)
-                raise RuntimeFailure("CannotCreateContainerError", "the task has been stopped")
-            return made
+            return (await self._docker.containers.create(config, name=name)).id
         except aiodocker.DockerError as error:
             if error.status != 409:
                 raise
