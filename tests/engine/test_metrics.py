@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -147,11 +148,11 @@ def test_what_cannot_be_is_refused(watch: Any, call: str, wrong: dict[str, Any],
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
 
 
-def send(engine: Engine, body: bytes, **headers: str) -> bytes:
+def send(engine: Engine, body: bytes, path: str = "", **headers: str) -> bytes:
     """Send what boto3 would not; return the answer."""
     env = engine.env
     keys = Credentials(env["access_key"], env["secret_key"])
-    request = AWSRequest("POST", env["endpoint"] + "/", headers=headers, data=body)
+    request = AWSRequest("POST", f"{env['endpoint']}/{path}", headers=headers, data=body)
     SigV4Auth(keys, "monitoring", env["region"]).add_auth(request)
     ready = urllib.request.Request(
         request.url, data=body, headers=dict(request.headers.items()), method="POST"
@@ -178,6 +179,40 @@ def test_the_query_protocol_and_compressed_json_are_understood(engine: Engine, w
     assert read(watch, "wire", "m", "Sum")[0]["Sum"] == 7
     asked = {"Action": "ListMetrics", "Version": "2010-08-01", "Namespace": "wire"}
     assert b"<MetricName>m</MetricName>" in send(engine, urlencode(asked).encode(), **kind)
+
+
+@pytest.fixture
+def in_cbor(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A client that speaks CBOR, as SDKs of other languages do."""
+    order = ("smithy-rpc-v2-cbor",)
+    monkeypatch.setattr("botocore.model.PRIORITY_ORDERED_SUPPORTED_PROTOCOLS", order)
+    client = engine.client("cloudwatch")
+    assert client.meta.service_model.resolved_protocol == order[0]
+    return client
+
+
+def test_cbor_is_understood_and_answered(in_cbor: Any) -> None:
+    data = [{"MetricName": "m", "Value": n, "Timestamp": minute(2)} for n in (1, 2.5)]
+    in_cbor.put_metric_data(Namespace="cbor", MetricData=data)
+    [point] = read(in_cbor, "cbor", "m", "Sum", "Average", "p50")
+    assert (point["Timestamp"], point["Sum"], point["Average"]) == (minute(2), 3.5, 1.75)
+    assert point["ExtendedStatistics"] == {"p50": 1}
+    with pytest.raises(ClientError) as refused:
+        in_cbor.delete_alarms(AlarmNames=["nobody"])
+    assert refused.value.response["Error"]["Code"] == "ResourceNotFound"
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 404
+
+
+@pytest.mark.parametrize(
+    "body", [b"\xff", b"\x81" * 3000, b"\xa1\x01\x02", b"\xd8\x1e\x82\x01\x02"]
+)
+def test_what_is_no_cbor_document_is_refused(engine: Engine, body: bytes) -> None:
+    path = "service/GraniteServiceVersion20100801/operation/ListMetrics"
+    kind = {"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        send(engine, body, path, **kind)
+    with refused.value as answer:
+        assert (answer.status, b"SerializationException" in answer.read()) == (400, True)
 
 
 def test_data_points_survive_kill_and_go_with_a_reset(own_engine: Engine) -> None:

@@ -9,7 +9,7 @@ import re
 import zlib
 from typing import Final
 
-from kaiun.engine.dispatch import Answer, answer_json, answer_query, json_error
+from kaiun.engine.dispatch import Answer, answer_cbor, answer_json, answer_query, json_error
 from kaiun.engine.protocol.errors import ApiError
 from kaiun.engine.sigv4 import Request
 from kaiun.engine.world import World
@@ -17,6 +17,7 @@ from kaiun.engine.world import World
 PROTOCOL: Final = "smithy-rpc-v2-cbor"  # the first of those that the model names
 MAX_BODY: Final = 16 * 1024 * 1024
 _TARGET: Final = "GraniteServiceVersion20100801."
+_PATH: Final = "/service/GraniteServiceVersion20100801/operation/"
 MOTOS: Final = frozenset(
     ("PutDashboard", "GetDashboard", "ListDashboards", "DeleteDashboards", "PutInsightRule",
      "DescribeInsightRules", "DeleteInsightRules", "EnableInsightRules", "DisableInsightRules")
@@ -26,6 +27,8 @@ MOTOS: Final = frozenset(
 def is_for_moto(request: Request, body: bytes) -> bool:
     """Tell whether a request is of CloudWatch, and of what moto keeps of it."""
     target = request.headers.get("x-amz-target", "")
+    if request.headers.get("smithy-protocol"):
+        return request.path.startswith(_PATH) and request.path.removeprefix(_PATH) in MOTOS
     if target:
         return target.startswith(_TARGET) and target.removeprefix(_TARGET) in MOTOS
     if "form-urlencoded" not in request.headers.get("content-type", ""):
@@ -35,14 +38,13 @@ def is_for_moto(request: Request, body: bytes) -> bool:
 
 
 def answer(world: World, service: str, request: Request, body: bytes, request_id: str) -> Answer:
-    """Answer a request in JSON or the query protocol."""
-    if request.headers.get("smithy-protocol"):
-        text = "This endpoint speaks JSON and the query protocol, not Smithy's RPC."
-        return json_error(ApiError("UnknownOperationException", text, status=404))
+    """Answer a request in JSON, CBOR or the query protocol."""
     try:
         plain = _plain(request, body)
     except ValueError as problem:
         return json_error(ApiError("SerializationException", str(problem)))
+    if request.headers.get("smithy-protocol") == "rpc-v2-cbor":
+        return answer_cbor(world, service, request.path.rpartition("/")[2], plain)
     target = request.headers.get("x-amz-target")
     if target is None:
         return answer_query(world, service, request.query, plain, request_id)

@@ -72,6 +72,26 @@ def answer_json(world: World, service: str, target: str, body: bytes, request_id
         return _queryish_error(model, error) if model.was_query else json_error(error)
 
 
+def answer_cbor(world: World, service: str, name: str, body: bytes) -> Answer:
+    """Answer a request of Smithy's RPC v2 protocol."""
+    from kaiun.engine.protocol import cbor  # few clients speak it
+
+    model, own = models.load(service), ("smithy-protocol", "rpc-v2-cbor")
+    try:
+        if name not in model.operations:
+            raise ApiError("UnknownOperationException", f"Operation {name!r} is unknown.")
+        result = _run(world, service, name, cbor.read(body))
+        assert isinstance(result, dict)  # noqa: S101  (only JSON services render by themselves)
+        return Answer(200, cbor.CONTENT_TYPE, cbor.render(model, name, result), (own,))
+    except ValueError as problem:
+        error = ApiError("SerializationException", str(problem))
+    except ApiError as refusal:
+        error = refusal
+    told = cbor.render_error(model.shape_of_error(error.code), error.message)
+    code = ("x-amzn-query-error", f"{error.code};Sender")
+    return Answer(error.status, cbor.CONTENT_TYPE, told, (own, code))
+
+
 def _queryish_error(model: models.ServiceModel, error: ApiError) -> Answer:
     """Return an error of a service that once spoke the query protocol: a header has its old code.
 

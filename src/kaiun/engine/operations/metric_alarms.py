@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from kaiun.engine.dispatch import Params, operation
 from kaiun.engine.metrics.book import MINUTE_S
 from kaiun.engine.metrics.judging import remember
@@ -72,6 +74,8 @@ def _check(params: Params) -> None:
     for name in ("EvaluationPeriods", "ComparisonOperator", "Threshold"):
         if name not in params:
             raise missing(name)
+    if not math.isfinite(params["Threshold"]):
+        raise invalid("Threshold has to be a number.")
     if params["ComparisonOperator"] not in list(Comparison):
         raise invalid("Alarms on anomaly detection bands are not supported.")
     if params.get("DatapointsToAlarm", 1) > params["EvaluationPeriods"]:
