@@ -234,6 +234,27 @@ def test_daemon_has_one_task_on_each_instance(ecs: Any, cluster: str, family: st
     assert describe(ecs, cluster, "agent")["desiredCount"] == 1
 
 
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ({"desiredCount": 2}, "does not support a desired count"),
+        ({"deploymentConfiguration": {"maximumPercent": 200}}, "values above 100"),
+        ({"placementStrategy": [{"type": "random"}]}, "placement strategy"),
+    ],
+)
+def test_daemon_refuses_what_is_for_replicas(
+    ecs: Any, cluster: str, family: str, members: dict[str, Any], said: str
+) -> None:
+    register(ecs, family)
+    call = {"cluster": cluster, "taskDefinition": family}
+    daemon = {"serviceName": "agent", "schedulingStrategy": "DAEMON"}
+    with pytest.raises(ClientError, match=rf"InvalidParameterException.*{said}"):
+        ecs.create_service(**call, **daemon, **members)
+    ecs.create_service(**call, **daemon)
+    with pytest.raises(ClientError, match=rf"InvalidParameterException.*{said}"):
+        ecs.update_service(**call, service="agent", **members)
+
+
 def test_instances_are_filtered_by_query_and_status(ecs: Any, cluster: str) -> None:
     arn = declare(ecs, cluster)
 

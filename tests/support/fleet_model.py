@@ -122,8 +122,12 @@ class Fleet(RuleBasedStateMachine):
                 self.ecs.update_service(cluster=self.cluster, service=name, desiredCount=desired)
             return
         own = self.services[name]
+        if own.daemon:
+            with refused("InvalidParameterException"):
+                self.ecs.update_service(cluster=self.cluster, service=name, desiredCount=desired)
+            return
         self.ecs.update_service(cluster=self.cluster, service=name, desiredCount=desired)
-        own.desired = own.desired if own.daemon else desired
+        own.desired = desired
 
     @precondition(lambda self: self.services)
     @rule(pick=PICK, force=st.booleans())

@@ -22,13 +22,27 @@ def check(world: World, params: Params) -> None:
             f"Deployment controller {controller} is not supported by this local ECS.",
         )
     _check_configuration(params.get("deploymentConfiguration", {}))
-    if params.get("schedulingStrategy") == "DAEMON" and (
-        on_fargate(params) or params.get("placementStrategy")
-    ):
+    if params.get("schedulingStrategy") == "DAEMON":
+        check_daemon(params)
+    check_balancers(world, params)
+
+
+def check_daemon(params: Params) -> None:
+    """Raise for what a DAEMON service, new or old, cannot have."""
+    if on_fargate(params) or params.get("placementStrategy"):
         raise invalid_parameter(
             "The DAEMON scheduling strategy supports neither Fargate nor a placement strategy."
         )
-    check_balancers(world, params)
+    if params.get("desiredCount") is not None:
+        raise invalid_parameter(
+            "The daemon scheduling strategy does not support a desired count for services. "
+            "Remove the desired count value and try again"
+        )
+    if params.get("deploymentConfiguration", {}).get("maximumPercent", 100) > 100:
+        raise invalid_parameter(
+            "The daemon scheduling strategy does not support values above 100 for maximumPercent "
+            "on a deployment configuration. Change the maximumPercent value to 100, and try again"
+        )
 
 
 def check_balancers(world: World, params: Params) -> None:

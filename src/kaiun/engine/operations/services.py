@@ -171,6 +171,8 @@ def update_service(world: World, params: Params) -> Params:
         external.update(world, service, params)
         return {"service": view_of(world, service, tags=False)}
     service_config.check(world, params)
+    if service["schedulingStrategy"] == "DAEMON":
+        service_config.check_daemon(params)
     service_config.check_capacity(world, cluster, params)
     check_placement(params)
     request = {k: v for k, v in params.items() if k not in ("cluster", "service")}
