@@ -105,7 +105,9 @@ class Fleet:
             "portMappings": [{"containerPort": PORT}],
             "mountPoints": [{"sourceVolume": "kept", "containerPath": "/kept"}],
         }
-        extra: dict[str, Any] = {"volumes": [{"name": "kept"}]}
+        shared = {"scope": "shared", "autoprovision": True}
+        volume = {"name": "kept", "dockerVolumeConfiguration": shared}
+        extra: dict[str, Any] = {"volumes": [volume]}
         if name == "api":
             fields["healthCheck"] = HEALTH
             extra["networkMode"] = "awsvpc"

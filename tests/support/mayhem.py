@@ -38,9 +38,9 @@ class Box:
 
 
 def boxes(engine_id: str) -> list[Box]:
-    """Return every container of one engine, whatever its state."""
-    label = f"label=kaiun.engine={engine_id}"
-    ids = _docker("container", "ls", "--all", "--quiet", "--no-trunc", "--filter", label).split()
+    """Return every container of one engine's tasks, whatever its state."""
+    labels = ("--filter", f"label=kaiun.engine={engine_id}", "--filter", "label=kaiun.task")
+    ids = _docker("container", "ls", "--all", "--quiet", "--no-trunc", *labels).split()
     # one that goes meanwhile makes `inspect` fail, but the others are printed all the same
     found = json.loads(_docker("container", "inspect", *ids, check=False) or "[]") if ids else []
     return [_box(inspected) for inspected in found]

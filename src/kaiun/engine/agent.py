@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from kaiun.engine import spec
+from kaiun.engine import spec, taskrole, taskvars
 from kaiun.engine.observed import lifecycle_view, show_agents, show_container
 from kaiun.engine.operations.making import release
 from kaiun.engine.operations.tasks import touch
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RETRY_S = 1.0
+_NOTED = ("exit_code", "reason", "started_at", "finished_at", "image_digest", "address")
 
 
 class Agent:
@@ -67,7 +68,7 @@ class Agent:
             return
         own["status"] = seen.status.value
         own["runtime_id"] = seen.runtime_id
-        for name in ("exit_code", "reason", "started_at", "image_digest", "address"):
+        for name in _NOTED:
             if (value := getattr(seen, name)) is not None:
                 own[name] = value
         if seen.ports:
@@ -162,6 +163,7 @@ class Agent:
         for attachment in task["attachments"]:
             attachment["status"] = "DELETED"
         release(self._world, task)
+        taskrole.revoke(self._world, task)
         self._specs.pop(task["_"]["id"], None)
         for own in task["_"]["containers"].values():
             self.by_runtime_id.pop(own.get("runtime_id", ""), None)
@@ -214,7 +216,8 @@ class Agent:
             supplies = await self._supply(
                 definition, spec.container_overrides(task), task["_"].get("registries", ())
             )
-            self._specs[task_id] = spec.render(task, definition, supplies)
+            given = taskvars.given(self._world, task, definition)
+            self._specs[task_id] = spec.render(task, definition, supplies, given)
         return self._specs[task_id]
 
     async def _prepare(self, task: Doc) -> None:

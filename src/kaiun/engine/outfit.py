@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from kaiun.engine.fluent import FluentReceiver, FluentRecord
     from kaiun.engine.registry import Registry
+    from kaiun.engine.runtime.docker_door import Admit
     from kaiun.engine.side import SideServices
+    from kaiun.engine.taskdoor import Insight
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +78,7 @@ class Outfit:
 
     runtime: Runtime
     balancer: Balancer
+    insight: Insight | None = None  # of real containers
 
     def __init__(
         self, options: _Options, engine_id: str, sides: Sides, clock: Clock, login: Login
@@ -92,8 +95,11 @@ class Outfit:
         self._registry: Registry | None = None
         self._fluent: FluentReceiver | None = None
 
-    def load(self, on_loss: Callable[[], None]) -> None:
-        """Import and make the runtime and the data plane; `on_loss`: see HaproxyBalancer."""
+    def load(self, on_loss: Callable[[], None], admit: Admit) -> None:
+        """Import and make the runtime and the data plane.
+
+        `on_loss`: see HaproxyBalancer. `admit` serves the socket that tasks' requests come in at.
+        """
         home = self._options.home
         if self._is_null:
             from kaiun.engine.balancer.null import NullBalancer
@@ -105,8 +111,8 @@ class Outfit:
             from kaiun.engine.balancer.haproxy import HaproxyBalancer
             from kaiun.engine.runtime.docker import DockerRuntime
 
-            self.runtime = DockerRuntime(
-                self._engine_id, home, positions_on_request=True, login=self._login
+            self.runtime = self.insight = DockerRuntime(
+                self._engine_id, home, positions_on_request=True, login=self._login, admit=admit
             )
             self.balancer = HaproxyBalancer(home, on_loss)
         self._loaded = True

@@ -45,7 +45,9 @@ from kaiun.engine.sidecall import SideCalls
 from kaiun.engine.store import Store
 from kaiun.engine.supplies import Supplier
 from kaiun.engine.targets import Targets
+from kaiun.engine.taskdoor import TaskDoor
 from kaiun.engine.tasklogs import TaskLogs
+from kaiun.engine.taskrole import TaskRoles
 from kaiun.engine.world import World
 from kaiun.errors import EngineError
 from kaiun.local import home as places
@@ -144,12 +146,15 @@ class _Process:
         self._targets = Targets(self._world, self._outfit.probe)
         self._rules = Rules(self._world, RuleReader(self._identity, sides.locate))
         sides.on_loss = self._rules.forget
+        self._calls = SideCalls(self._identity, sides.locate)
+        self._door = TaskDoor(self._world, TaskRoles(self._world, self._calls))
         app = App(
             self._world,
             Proxy(sides.locate),
             self,
             self._rules,
             Proxy(self._outfit.locate_registry),
+            tasks=self._door,
             open_reset=self._options.allow_reset,
         )
         config = uvicorn.Config(
@@ -165,7 +170,7 @@ class _Process:
             timeout_graceful_shutdown=2,
             timeout_keep_alive=75,
         )
-        server = uvicorn.Server(config)
+        server = self._server = uvicorn.Server(config)
         server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
         serving = asyncio.create_task(server._serve([listener]))
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -205,7 +210,8 @@ class _Process:
         (home / places.ENGINE_PID).write_text(f"{os.getpid()}\n")
         outfit = self._outfit
         # imports take longer than all the rest
-        await asyncio.to_thread(outfit.load, self._targets.rewire)
+        await asyncio.to_thread(outfit.load, self._targets.rewire, self._admit)
+        self._door.insight = outfit.insight
         self._agent = Agent(self._world, outfit.runtime, self._targets, self._supplier())
         self._logs = TaskLogs(self._world, self._agent, outfit.runtime.lines_kept)
         await outfit.start_fluent(self._logs.fluent_record, self._logs.flush)
@@ -217,8 +223,21 @@ class _Process:
         log.info("listening on http://%s:%s", HOST, self._port)
 
     def _supplier(self) -> Supplier:
-        calls = SideCalls(self._identity, self._outfit.sides.locate)
+        calls = self._calls
         return Supplier(SecretReader(calls), EnvFileReader(calls), RegistryReader(calls))
+
+    async def _admit(self, listener: socket.socket) -> asyncio.AbstractServer:
+        """Serve what comes in at the tasks' door as what comes in at our own port."""
+        config, server = self._server.config, self._server
+
+        def connection(_loop: asyncio.AbstractEventLoop | None = None) -> asyncio.Protocol:
+            made: asyncio.Protocol = config.http_protocol_class(  # type: ignore[call-arg]
+                config=config, server_state=server.server_state, app_state={}, _loop=_loop
+            )
+            return made
+
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(connection, sock=listener)
 
     async def _recall_rules(self) -> None:
         """Read the rules of EventBridge from the side services of before, if they run."""

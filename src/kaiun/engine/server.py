@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
-from kaiun.engine import cloudwatch, sigv4
+from kaiun.engine import cloudwatch, sigv4, taskdoor, taskrole
 from kaiun.engine.dispatch import (
     Answer,
     answer_json,
@@ -29,8 +29,10 @@ from kaiun.engine.eventbus import asked as asked_events
 from kaiun.engine.protocol import model as models
 from kaiun.engine.protocol.errors import ApiError
 from kaiun.engine.protocol.query import escape
+from kaiun.engine.runtime.base import DOOR_ADDRESS, DOOR_PORT
 from kaiun.engine.s3 import public
 from kaiun.engine.schedules import rules
+from kaiun.engine.taskdoor import TaskDoor
 from kaiun.engine.world import World
 
 log = logging.getLogger(__name__)
@@ -41,6 +43,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 RESETS = ("/_kaiun/reset", "/moto-api/reset")  # the second is what suites for moto ask
+DOOR = (DOOR_ADDRESS, DOOR_PORT)  # where tasks come in: as from our own port
 MAX_BODY = 16 * 1024 * 1024
 _JSON_ERRORS = {
     "missing": ("MissingAuthenticationTokenException", 400),
@@ -48,6 +51,7 @@ _JSON_ERRORS = {
     "unknown-key": ("UnrecognizedClientException", 400),
     "mismatch": ("InvalidSignatureException", 400),
     "expired": ("InvalidSignatureException", 400),
+    "expired-token": ("ExpiredTokenException", 400),
     "body": ("InvalidSignatureException", 400),
 }
 _XML_ERRORS = {
@@ -56,6 +60,7 @@ _XML_ERRORS = {
     "unknown-key": ("InvalidClientTokenId", 403),
     "mismatch": ("SignatureDoesNotMatch", 403),
     "expired": ("SignatureDoesNotMatch", 403),
+    "expired-token": ("ExpiredToken", 403),
     "body": ("SignatureDoesNotMatch", 403),
 }
 
@@ -85,10 +90,12 @@ class App:
         event_rules: rules.Rules,
         registry: Aside,
         *,
+        tasks: TaskDoor,
         open_reset: bool = False,
     ) -> None:
         self._world = world
         self._event_rules = event_rules
+        self._tasks = tasks
         self._open_reset = open_reset
         self._aside = aside
         self._admin = admin
@@ -100,25 +107,40 @@ class App:
             return
         headers = sigv4.join_headers(scope["headers"])
         strange = refuse_host(scope, headers)
-        if strange is None and (asked := public.wanted(scope, headers)):
+        for_task = taskdoor.wanted(scope["path"], headers)
+        if strange is None and not for_task and (asked := public.wanted(scope, headers)):
             await self._public(scope, asked, send)
             return
         if refusal := strange or refuse_page(headers):
             await _reply(send, Answer(403, "application/json", _access_denied(refusal)), "-")
             return
-        if door.wanted(scope, headers):
+        if for_task:
+            await _reply(send, await self._of_task(scope, receive), "-")
+        elif door.wanted(scope, headers):
             await self._ecr(scope, headers, receive, send)
-            return
+        elif (own := await self._own(scope)) is not None:
+            await _reply(send, own, "-")
+        else:
+            await self._signed(scope, headers, receive, send)
+
+    async def _of_task(self, scope: Scope, receive: Receive) -> Answer:
+        """Return the answer to what a container asks of its task."""
+        try:
+            body = await _read_body(receive)
+        except _TooLargeError:
+            return Answer(413, "application/json", b'"Request is too large."')
+        return await self._tasks.answer(scope["method"], scope["path"], body)
+
+    async def _own(self, scope: Scope) -> Answer | None:
+        """Return the answer to what the engine itself is asked without a signature."""
         if scope["path"] == "/_kaiun/health" and scope["method"] in ("GET", "HEAD"):
             health = self._admin.health()
             status = 200 if health["status"] == "ok" else 503
-            body = json.dumps(health).encode()
-            await _reply(send, Answer(status, "application/json", body), "-")
-            return
-        if self._open_reset and scope["path"] in RESETS and scope["method"] == "POST":
-            await _reply(send, await self._administer(RESETS[0], ""), "-")
-            return
-        await self._signed(scope, headers, receive, send)
+            return Answer(status, "application/json", json.dumps(health).encode())
+        may_reset = self._open_reset and scope["server"] != DOOR
+        if may_reset and scope["path"] in RESETS and scope["method"] == "POST":
+            return await self._administer(RESETS[0], "")
+        return None
 
     async def _signed(
         self, scope: Scope, headers: dict[str, str], receive: Receive, send: Send
@@ -132,8 +154,12 @@ class App:
             claim = sigv4.read_claim(request)
             body = None if _is_streamed(claim, headers) else await _read_body(receive)
             self._verify(request, claim, body)
+            taskrole.check_allowed(self._world, claim, headers.get("x-amz-target", ""))
         except sigv4.SignatureError as problem:
             await _reply(send, _unsigned(headers, problem, request_id), request_id)
+            return
+        except ApiError as refusal:
+            await _reply(send, json_error(refusal), request_id)
             return
         except _TooLargeError:
             error = ApiError("RequestEntityTooLargeException", "Request is too large.", status=413)
@@ -179,15 +205,8 @@ class App:
             await send(message)
 
     def _verify(self, request: sigv4.Request, claim: sigv4.Claim, body: bytes | None) -> None:
-        identity = self._world.identity
-        sigv4.verify(
-            request,
-            claim,
-            access_key=identity.access_key,
-            secret_key=identity.secret_key,
-            body=body,
-            now=time.time(),
-        )
+        secret_key = taskrole.secret_of(self._world, claim, sigv4.token_of(request))
+        sigv4.verify(request, claim, secret_key=secret_key, body=body, now=time.time())
 
     def _answer(self, service: str, request: sigv4.Request, body: bytes, request_id: str) -> Answer:
         world, protocol = self._world, models.load(service).protocol
@@ -250,6 +269,8 @@ async def _read_body(receive: Receive) -> bytes:
 def refuse_host(scope: Scope, headers: dict[str, str]) -> str | None:
     """Return why a request to a name that is not ours is not let in; else None."""
     host, _, port = headers.get("host", "").rpartition(":")
+    if scope["server"] == DOOR and headers.get("host") in (DOOR[0], f"{DOOR[0]}:{DOOR[1]}"):
+        return None
     ours = host in ("127.0.0.1", "localhost", "[::1]") or host.endswith(".localhost")
     if not ours or port != str(scope["server"][1]):
         return "The Host header does not name this endpoint."

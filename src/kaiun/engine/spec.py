@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+from kaiun.engine import taskvars
 from kaiun.engine.runtime.base import (
     ContainerSpec,
     Device,
@@ -15,14 +17,18 @@ from kaiun.engine.runtime.base import (
 )
 from kaiun.engine.store import Doc
 from kaiun.engine.supplies import Supplies, env_files
+from kaiun.engine.taskvars import Given
 from kaiun.engine.volumes import mounts
 
 STOP_TIMEOUT_S = 30
 _PERMISSIONS = {"read": "r", "write": "w", "mknod": "m"}
 
 
-def render(task: Doc, definition: Doc, supplies: Supplies) -> TaskSpec:
-    """Return the task with overrides applied and all that it names elsewhere filled in."""
+def render(task: Doc, definition: Doc, supplies: Supplies, given: Mapping[str, Given]) -> TaskSpec:
+    """Return the task with overrides applied and all that it names elsewhere filled in.
+
+    `given`: what ECS itself tells each container.
+    """
     overrides = container_overrides(task)
     mode = NetworkMode(definition.get("networkMode", "bridge"))
     return TaskSpec(
@@ -33,13 +39,18 @@ def render(task: Doc, definition: Doc, supplies: Supplies) -> TaskSpec:
         revision=definition["revision"],
         network_mode=mode,
         containers=tuple(
-            _container(c, overrides.get(c["name"], {}), definition, supplies)
+            _told(_container(c, overrides.get(c["name"], {}), definition, supplies), given)
             for c in definition["containerDefinitions"]
         ),
         aliases=tuple(dict.fromkeys([*task["_"]["aliases"], *supplies.names])),
         pid_mode=definition.get("pidMode"),
         ipc_mode=definition.get("ipcMode"),
     )
+
+
+def _told(container: ContainerSpec, given: Mapping[str, Given]) -> ContainerSpec:
+    told = taskvars.complete(container.environment, given.get(container.name))
+    return replace(container, environment=told)
 
 
 def container_overrides(task: Doc) -> dict[str, Doc]:

@@ -98,6 +98,8 @@ class World:
         self.scaling_activities = store.table("scaling_activities")  # by id, oldest first
         self.alarm_histories = store.table("alarm_histories")  # by name, also of deleted ones
         self.bus = Bus(store.table("outbox"), identity, self.now)
+        self.credentials = store.table("credentials")  # of task roles, by the ids tasks are told
+        self.sessions = store.table("sessions")  # that came of them, by access key
         self.recall()
 
     def recall(self) -> None:

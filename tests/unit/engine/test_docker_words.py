@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
-from kaiun.engine.runtime import docker_images, docker_pause, docker_spec, docker_state
+from kaiun.engine.runtime import (
+    docker_elf,
+    docker_images,
+    docker_pause,
+    docker_spec,
+    docker_state,
+)
 from kaiun.engine.runtime.base import (
     ContainerSpec,
     ContainerStatus,
@@ -244,9 +250,10 @@ def test_registry_is_the_first_part_if_it_looks_like_a_host(
     assert docker_images.registry_of(image) == registry
 
 
-@pytest.mark.parametrize("architecture", ["amd64", "arm64"])
-def test_pause_program_is_an_elf_that_fits_its_one_segment(architecture: str) -> None:
-    program = docker_pause.program(architecture)
+@pytest.mark.parametrize("architecture", docker_elf.architectures())
+@pytest.mark.parametrize("name", ["pause", "door"])
+def test_program_is_an_elf_that_fits_its_one_segment(architecture: str, name: str) -> None:
+    program = docker_pause.programs(architecture)[name]
     assert program[:5] == b"\x7fELF\x02"
     entry, header_offset = struct.unpack_from("<QQ", program, 24)
     kind, flags, offset, address = struct.unpack_from("<IIQQ", program, header_offset)
@@ -257,9 +264,21 @@ def test_pause_program_is_an_elf_that_fits_its_one_segment(architecture: str) ->
 
 
 def test_arm64_pause_loops_over_ppoll_without_arguments() -> None:
-    words = struct.unpack("<7I", docker_pause.program("arm64")[120:])
-    for register, word in enumerate(words[:4]):
-        assert word == 0xD2800000 | register  # movz xN, #0
-    assert words[4] == 0xD2800000 | 73 << 5 | 8  # movz x8, #__NR_ppoll
-    assert words[5] == 0xD4000001  # svc #0
-    assert words[6] == 0x14000000 | (-6 & 0x3FFFFFF)  # b to the first instruction
+    words = struct.unpack("<12I", docker_pause.programs("arm64")["pause"][120:])
+    for register in range(4):
+        low, high = words[2 * register : 2 * register + 2]
+        assert low == 0xD2800000 | register  # movz xN, #0
+        assert high == 0xF2A00000 | register  # movk xN, #0, lsl #16
+    assert words[8] == 0xD2800000 | 73 << 5 | 8  # movz x8, #__NR_ppoll
+    assert words[9] == 0xD4000001  # svc #0
+    assert words[10] == 0x14000000 | (-10 & 0x3FFFFFF)  # b to the first instruction
+
+
+def test_data_of_a_program_is_where_its_code_says() -> None:
+    steps = (docker_elf.Call("exit", ("second",)),)
+    data = {"first": docker_elf.Data((b"abc",)), "second": docker_elf.Data(("first", 7))}
+    program = docker_elf.program("amd64", steps, data)
+    (address,) = struct.unpack_from("<I", program, docker_elf.HEADERS + 1)  # mov edi, …
+    first, seven = struct.unpack_from("<QQ", program, address - docker_elf.BASE)
+    assert program[first - docker_elf.BASE :][:3] == b"abc"
+    assert seven == 7

@@ -21,7 +21,7 @@ def render(supplies: Supplies, override: dict[str, Any], **fields: Any) -> Conta
         "overrides": {"containerOverrides": [{"name": "web", **override}]},
         "_": {"id": "0" * 32, "aliases": []},
     }
-    (container,) = spec.render(task, definition, supplies).containers
+    (container,) = spec.render(task, definition, supplies, {}).containers
     return container
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from kaiun.engine import taskrole
 from kaiun.engine.eventbus.ecs_events import note_instance, tell_task
 from kaiun.engine.operations.common import new_id
 from kaiun.engine.operations.machine import ZONE, zone_of
 from kaiun.engine.store import Doc
+from kaiun.engine.taskvars import new_number
 from kaiun.engine.world import World
 from kaiun.scheduler.placement import Needs
 
@@ -66,6 +69,8 @@ def make(world: World, order: Order, needs: Needs, instance: Doc | None) -> Doc:
     overrides["containerOverrides"] = [
         given.get(c["name"], {"name": c["name"]}) for c in order.definition["containerDefinitions"]
     ]
+    role = order.overrides.get("taskRoleArn") or order.definition.get("taskRoleArn")
+    credentials = str(uuid.uuid4()) if role else None
     task: Doc = {
         "attachments": [_attachment(attachment, eni, order.network or {})] if awsvpc else [],
         "attributes": [{"name": "ecs.cpu-architecture", "value": "x86_64"}],
@@ -93,6 +98,9 @@ def make(world: World, order: Order, needs: Needs, instance: Doc | None) -> Doc:
         "version": 1,
         "_": _own(order, needs, task_id, attachment if awsvpc else None),
     }
+    if credentials:
+        task["_"]["credentials"] = credentials
+        taskrole.grant(world, task_id, role, credentials)
     if instance is not None:
         task["containerInstanceArn"] = instance["containerInstanceArn"]
         used = instance["_"].setdefault("used", [0, 0])
@@ -124,6 +132,7 @@ def _own(order: Order, needs: Needs, task_id: str, attachment: str | None) -> di
         "prepared": False,
         "failure": None,
         "removed": False,
+        "doors": {c["name"]: new_number() for c in order.definition["containerDefinitions"]},
         "containers": {},  # name → what was observed, and `failure`
         "targets": [],
         "load_balancers": list(order.load_balancers),

@@ -14,6 +14,8 @@ from typing import Final, Protocol
 
 # holds the network namespace of an awsvpc task, and is essential; so called by ECS's agent
 PAUSE: Final = "~internal~ecs~pause"
+DOOR_ADDRESS: Final = "169.254.170.2"  # of ECS's task metadata and credentials
+DOOR_PORT: Final = 80
 
 
 class NetworkMode(StrEnum):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiodocker
 
-from kaiun.engine.runtime import docker_exec, docker_spec, docker_state
+from kaiun.engine.runtime import docker_exec, docker_insight, docker_spec, docker_state
 from kaiun.engine.runtime.base import (
     PAUSE,
     ContainerSpec,
@@ -26,6 +26,7 @@ from kaiun.engine.runtime.base import (
     TaskSpec,
     Usage,
 )
+from kaiun.engine.runtime.docker_addresses import LinkLocal
 from kaiun.engine.runtime.docker_client import (
     UNREACHABLE,
     Client,
@@ -33,7 +34,9 @@ from kaiun.engine.runtime.docker_client import (
     gone_is_fine,
     stream,
 )
+from kaiun.engine.runtime.docker_door import Admit, Door
 from kaiun.engine.runtime.docker_ground import Ground
+from kaiun.engine.runtime.docker_insight import Facts
 from kaiun.engine.runtime.docker_logs import Positions
 from kaiun.engine.runtime.docker_watch import Watcher
 from kaiun.errors import EngineError
@@ -62,6 +65,7 @@ class DockerRuntime:
         docker_host: str | None = None,
         positions_on_request: bool = False,
         login: Login | None = None,
+        admit: Admit | None = None,
     ) -> None:
         self._engine_id = engine_id
         self._host = docker_host
@@ -69,6 +73,10 @@ class DockerRuntime:
         self._positions = Positions(home / "log-positions", at_once=not positions_on_request)
         self._locks: dict[str, dict[str, asyncio.Lock]] = {}  # by task and container
         self._client: Client | None = None
+        self._home = home
+        self._admit = admit
+        self._door: Door | None = None
+        self._link_local = LinkLocal()
 
     async def open(self, observe: Observe, sink: Sink) -> None:
         self._positions.open()
@@ -78,6 +86,13 @@ class DockerRuntime:
         self._watcher = Watcher(self._docker, self._engine_id, self._positions, observe, sink)
         try:
             await self._watcher.open()
+            for there in await self._watcher.containers():
+                self._link_local.note(there["Labels"])
+            if self._admit is not None:
+                self._door = Door(
+                    client.api, self._engine_id, self._ground, self._home, self._admit
+                )
+                await self._door.open()
         except EngineError:
             await self.close()
             raise
@@ -89,11 +104,11 @@ class DockerRuntime:
     async def prepare(self, task: TaskSpec) -> None:
         images = {spec.image: spec.login for spec in task.containers}
         pulls = (self._ground.image(image, login) for image, login in images.items())
-        await asyncio.gather(self._ground.network(), *pulls)
+        await asyncio.gather(self._ensure_ground(), *pulls)
         await self._ensure_namespace(task)
 
     async def start(self, task: TaskSpec, name: str) -> Observation:
-        await self._ground.network()
+        await self._ensure_ground()
         await self._ensure_namespace(task)
         spec = next(spec for spec in task.containers if spec.name == name)
         container_id = await self._create(task, spec)
@@ -130,23 +145,41 @@ class DockerRuntime:
         if any(docker_spec.OWN_VOLUMES in container["Labels"] for container in listed):
             await self._ground.remove_volumes_of(task_id)
         self._watcher.addresses.pop(task_id, None)
+        self._link_local.release(task_id)
         self._locks.pop(task_id, None)
 
     async def tasks(self) -> set[str]:
         return {c["Labels"]["kaiun.task"] for c in await self._watcher.containers()}
+
+    async def facts(self, task_id: str) -> dict[str, Facts]:
+        """Return what the metadata endpoint tells of a task's containers, by name."""
+        return await docker_insight.facts(self._docker, self._watcher, task_id)
+
+    async def stats(self, task_id: str) -> dict[str, Json]:
+        """Return Docker's statistics of a task's containers, by name."""
+        return await docker_insight.stats(self._docker, self._watcher, task_id)
 
     async def purge(self) -> None:
         """Remove every container of this engine, its named volumes and its network."""
         listed = await self._watcher.containers()
         await asyncio.gather(*(self._remove(container["Id"]) for container in listed))
         self._watcher.addresses.clear()
+        self._link_local = LinkLocal()
+        await self._remove_door()
         await self._ground.clear()
 
     async def rest(self) -> None:
         if not await self._watcher.containers():
+            await self._remove_door()
             await self._ground.remove_network()
 
+    async def _remove_door(self) -> None:
+        if self._door is not None:
+            await self._door.remove()
+
     async def close(self) -> None:
+        if self._door is not None:
+            await self._door.close()
         if self._client is not None:
             await self._watcher.close()
             await self._client.close()
@@ -159,6 +192,16 @@ class DockerRuntime:
                 return docker_state.usage(await answer.json())
         except UNREACHABLE:
             return None
+
+    async def _ensure_ground(self) -> None:
+        """Have what all tasks stand on: the network, and the door in it."""
+        await self._ground.network()
+        if self._door is not None:
+            await self._door.ensure()
+
+    def _own_link_local(self, task: TaskSpec, name: str) -> str | None:
+        """Return a container's address toward the door, None where there is none."""
+        return None if self._door is None else self._link_local.claim(task.task_id, name)
 
     async def _ensure_namespace(self, task: TaskSpec) -> None:
         """Have the namespaces that a task's containers share, and an awsvpc task's address."""
@@ -173,7 +216,8 @@ class DockerRuntime:
         code = "ResourceInitializationError"
         with failing_with(code):
             image = await self._ground.pause_image()
-            config = docker_spec.pause(self._engine_id, task, image)
+            link_local = self._own_link_local(task, PAUSE)
+            config = docker_spec.pause(self._engine_id, task, image, link_local)
             name = docker_spec.container_name(task, PAUSE)
             made = await self._create_once(config, name)
             container = self._docker.containers.container(made)
@@ -197,7 +241,10 @@ class DockerRuntime:
     async def _make(self, task: TaskSpec, spec: ContainerSpec) -> str:
         name = docker_spec.container_name(task, spec.name)
         digest = self._ground.digests.get(spec.image)
-        config = docker_spec.container(self._engine_id, task, spec, digest)
+        link_local = None
+        if task.network_mode is NetworkMode.BRIDGE:
+            link_local = self._own_link_local(task, spec.name)
+        config = docker_spec.container(self._engine_id, task, spec, digest, link_local)
         with failing_with("CannotCreateContainerError"):
             try:
                 return await self._create_once(config, name)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiodocker
 
-from kaiun.engine.runtime import docker_pause
+from kaiun.engine.runtime import docker_elf, docker_pause
 from kaiun.engine.runtime.base import RuntimeFailure
 from kaiun.engine.runtime.docker_client import daemon_said, failing_with, stream
 
@@ -84,7 +84,7 @@ async def _auth(registry: str | None, login: tuple[str, str] | None) -> str | No
 async def ensure_pause(docker: aiodocker.Docker) -> str:
     """Return the reference of the pause image, imported if it is missing."""
     architecture = str((await docker.version())["Arch"])
-    if architecture not in docker_pause.architectures():
+    if architecture not in docker_elf.architectures():
         raise RuntimeFailure(
             "ResourceInitializationError", f"no pause program for the architecture {architecture}"
         )

@@ -1,67 +1,85 @@
-"""An image of one file that does nothing for ever: it holds a task's network namespace.
+"""An image of two tiny programs, which nothing is pulled for.
 
-Nothing is pulled for it. The program is a static ELF of a few dozen bytes, written by hand:
-one load segment, and a loop around a system call that only a signal interrupts. As PID 1 it
-has no default signal actions, so it is ended with SIGKILL.
+`/pause` does nothing for ever: it holds the namespaces that a task's containers share. `/door`
+holds the address of the task metadata endpoint: it listens there, hands the listening socket to the
+engine through a Unix socket, and does so again when the engine has gone and come back. What comes
+in is accepted by the engine itself, though the door is in a network namespace of its own. As PID 1
+they have no default signal actions, so they are ended with SIGKILL.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import socket
 import struct
 import tarfile
 from typing import Final
 
-_BASE: Final = 0x400000
-_HEADERS: Final = 64 + 56  # ELF64 file header and one program header
-_MACHINE: Final = {"amd64": 62, "arm64": 183}  # e_machine, by the architecture's name in Docker
-_CODE: Final = {
-    # mov eax, 34 (pause); syscall; jmp -9
-    "amd64": bytes.fromhex("b822000000 0f05 ebf7"),
-    # ppoll(NULL, 0, NULL, NULL): x0..x3 = 0; x8 = 73; svc 0; b -6 instructions
-    "arm64": struct.pack(
-        "<7I",
-        0xD2800000,
-        0xD2800001,
-        0xD2800002,
-        0xD2800003,
-        0xD2800928,
-        0xD4000001,
-        0x17FFFFFA,
-    ),
-}
+from kaiun.engine.runtime import docker_elf
+from kaiun.engine.runtime.base import DOOR_ADDRESS, DOOR_PORT
+from kaiun.engine.runtime.docker_elf import KEPT, Call, Data, Jump, Keep, Label
+
+DOOR_FOLDER: Final = "/engine"  # where the folder of the engine's socket is mounted
+DOOR_SOCKET: Final = "socket"
+_LISTENER: Final = 100  # descriptor
+_BACKLOG: Final = 100
+_SCM_RIGHTS: Final = 1
+_MSG_NOSIGNAL: Final = 0x4000
+
+_PAUSE: Final = (Label("again"), Call("ppoll", (0, 0, 0, 0)), Jump("again"))
+_DOOR: Final = (
+    Call("socket", (socket.AF_INET, socket.SOCK_STREAM, 0)),
+    Keep(),
+    Call("dup3", (KEPT, _LISTENER, 0)),
+    Call("bind", (_LISTENER, "inet", 16)),
+    Jump("failed", on_error=True),
+    Call("listen", (_LISTENER, _BACKLOG)),
+    Label("again"),
+    Call("socket", (socket.AF_UNIX, socket.SOCK_STREAM, 0)),
+    Keep(),
+    Call("connect", (KEPT, "unix", 2 + len(f"{DOOR_FOLDER}/{DOOR_SOCKET}"))),
+    Jump("closed", on_error=True),
+    Call("sendmsg", (KEPT, "message", _MSG_NOSIGNAL)),
+    Call("read", (KEPT, "unix", 1)),  # nothing ever comes but the end: the engine is gone
+    Label("closed"),
+    Call("close", (KEPT,)),
+    Call("ppoll", (0, 0, "a moment", 0)),
+    Jump("again"),
+    Label("failed"),
+    Call("exit", (1,)),
+)
+_DATA: Final = {
+    "inet": Data((struct.pack("<H", socket.AF_INET) + struct.pack(">H", DOOR_PORT)
+                  + socket.inet_aton(DOOR_ADDRESS) + bytes(8),)),
+    "unix": Data((struct.pack("<H", socket.AF_UNIX) + f"{DOOR_FOLDER}/{DOOR_SOCKET}".encode(),)),
+    "a moment": Data((0, 100_000_000)),  # struct timespec
+    "vector": Data(("unix", 1)),  # struct iovec: one byte goes with the descriptor
+    "control": Data((20, struct.pack("<iii", socket.SOL_SOCKET, _SCM_RIGHTS, _LISTENER))),
+    "message": Data((0, 0, "vector", 1, "control", 20, 0)),  # struct msghdr
+}  # fmt: skip
 
 
-def architectures() -> tuple[str, ...]:
-    """Docker's names of the architectures that the pause program is written for."""
-    return tuple(_CODE)
-
-
-def program(architecture: str) -> bytes:
-    """Return the executable. Source: System V ABI, ELF-64 object file format."""
-    code = _CODE[architecture]
-    size = _HEADERS + len(code)
-    ident = b"\x7fELF" + bytes((2, 1, 1)) + bytes(9)
-    header = struct.pack(
-        "<16sHHIQQQIHHHHHH",
-        *(ident, 2, _MACHINE[architecture], 1, _BASE + _HEADERS, 64, 0, 0, 64, 56, 1, 64, 0, 0),
-    )
-    segment = struct.pack("<IIQQQQQQ", 1, 5, 0, _BASE, _BASE, size, size, 0x10000)
-    return header + segment + code
+def programs(architecture: str) -> dict[str, bytes]:
+    """Return the executables by name."""
+    return {
+        "pause": docker_elf.program(architecture, _PAUSE, {}),
+        "door": docker_elf.program(architecture, _DOOR, _DATA),
+    }
 
 
 def archive(architecture: str) -> bytes:
-    """Return the root file system of the image, a tar with /pause alone."""
-    data = program(architecture)
-    info = tarfile.TarInfo("pause")
-    info.size, info.mode = len(data), 0o755
+    """Return the root file system of the image, a tar with the two alone."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
-        tar.addfile(info, io.BytesIO(data))
+        for name, data in programs(architecture).items():
+            info = tarfile.TarInfo(name)
+            info.size, info.mode = len(data), 0o755
+            tar.addfile(info, io.BytesIO(data))
     return buffer.getvalue()
 
 
 def reference(architecture: str) -> tuple[str, str]:
-    """Return repository and tag; the tag changes with the program."""
-    return "kaiun-pause", hashlib.sha256(program(architecture)).hexdigest()[:12]
+    """Return repository and tag; the tag changes with the programs."""
+    content = b"".join(programs(architecture).values())
+    return "kaiun-pause", hashlib.sha256(content).hexdigest()[:12]

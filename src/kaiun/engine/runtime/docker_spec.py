@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from kaiun.engine.runtime import docker_volumes
+from kaiun.engine.runtime import docker_addresses, docker_volumes
 from kaiun.engine.runtime.base import PAUSE, ContainerSpec, NetworkMode, TaskSpec
 
 if TYPE_CHECKING:
@@ -47,8 +47,17 @@ def labels(engine_id: str, task: TaskSpec, name: str) -> dict[str, str]:
     }
 
 
-def container(engine_id: str, task: TaskSpec, spec: ContainerSpec, digest: str | None) -> Json:
-    """Return the request that creates `spec`; `digest` of its image is kept in a label."""
+def container(
+    engine_id: str,
+    task: TaskSpec,
+    spec: ContainerSpec,
+    digest: str | None,
+    link_local: str | None = None,
+) -> Json:
+    """Return the request that creates `spec`.
+
+    `digest` of its image is kept in a label, as is the address that it reaches the door from.
+    """
     own = labels(engine_id, task, spec.name)
     if digest:
         own["kaiun.image-digest"] = digest
@@ -71,10 +80,10 @@ def container(engine_id: str, task: TaskSpec, spec: ContainerSpec, digest: str |
         "WorkingDir": spec.working_directory,
     }
     config.update({key: value for key, value in optional.items() if value is not None})
-    return _with_network(config, engine_id, task, spec)
+    return _with_network(config, engine_id, task, spec, link_local)
 
 
-def pause(engine_id: str, task: TaskSpec, image: str) -> Json:
+def pause(engine_id: str, task: TaskSpec, image: str, link_local: str | None = None) -> Json:
     """Return the request that creates the holder of the namespaces that a task shares."""
     host: Json = {"LogConfig": {"Type": "none"}, "IpcMode": "shareable"}
     config: Json = {
@@ -94,7 +103,7 @@ def pause(engine_id: str, task: TaskSpec, image: str) -> Json:
     sysctls = [(k, v) for c in task.containers for k, v in c.sysctls.items()]
     host["Sysctls"] = {key: value for key, value in sysctls if _of_network(key)}
     host |= _names(*task.containers)
-    config["NetworkingConfig"] = {"EndpointsConfig": {network: {"Aliases": list(task.aliases)}}}
+    _join(config, network, {"Aliases": list(task.aliases)}, link_local)
     hostname = next((c.hostname for c in task.containers if c.hostname), None)
     return config | ({"Hostname": hostname} if hostname else {})
 
@@ -182,7 +191,9 @@ def _memory(spec: ContainerSpec) -> Json:
     return config
 
 
-def _with_network(config: Json, engine_id: str, task: TaskSpec, spec: ContainerSpec) -> Json:
+def _with_network(
+    config: Json, engine_id: str, task: TaskSpec, spec: ContainerSpec, link_local: str | None
+) -> Json:
     host: Json = config["HostConfig"]
     match task.network_mode:
         case NetworkMode.AWSVPC:
@@ -207,8 +218,16 @@ def _with_network(config: Json, engine_id: str, task: TaskSpec, spec: ContainerS
         for port in spec.ports
     }
     endpoint: Json = {"Aliases": list(task.aliases), "Links": [_link(task, x) for x in spec.links]}
-    config["NetworkingConfig"] = {"EndpointsConfig": {network: endpoint}}
+    _join(config, network, endpoint, link_local)
     return config
+
+
+def _join(config: Json, network: str, endpoint: Json, link_local: str | None) -> None:
+    """Have a container on a network, where it reaches the door from a link-local address."""
+    if link_local is not None:
+        endpoint["IPAMConfig"] = {"LinkLocalIPs": [link_local]}
+        config["Labels"][docker_addresses.LABEL] = link_local
+    config["NetworkingConfig"] = {"EndpointsConfig": {network: endpoint}}
 
 
 def _link(task: TaskSpec, link: str) -> str:

@@ -76,8 +76,8 @@ class Watcher:
         self._followers.clear()
 
     async def containers(self, *marks: str) -> list[Json]:
-        """List the containers of this engine that have all the labels."""
-        filters = {"label": [f"kaiun.engine={self._engine_id}", *marks]}
+        """List the containers of this engine's tasks that have all the labels."""
+        filters = {"label": [f"kaiun.engine={self._engine_id}", "kaiun.task", *marks]}
         params: dict[str, str | int] = {"all": 1, "filters": json.dumps(filters)}
         listed: list[Json] = await self._docker._query_json("containers/json", params=params)
         return listed
@@ -139,7 +139,7 @@ class Watcher:
     def _events(self) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
         filters = {
             "type": ["container"],
-            "label": [f"kaiun.engine={self._engine_id}"],
+            "label": [f"kaiun.engine={self._engine_id}", "kaiun.task"],
             "event": ["start", "die", "oom", "health_status", "destroy"],
         }
         return stream(self._docker, "events", {"filters": json.dumps(filters)})
