@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from support.awscli import aws
 from support.containers import docker
-from support.engine import Engine, container, register, until, wait_rollout
+from support.engine import Engine, container, describe, register, until, wait_rollout
 
 from kaiun.engine.child import free_port
 
@@ -54,7 +54,9 @@ def cpu_s(container_id: str) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def test_busy_loop_is_seen_as_what_it_uses(machine: Engine, image: str) -> None:
+def test_busy_loop_is_seen_as_what_it_uses_and_scales_its_service(
+    machine: Engine, image: str
+) -> None:
     ecs = machine.client("ecs")
     ecs.create_cluster(clusterName="c")
     register(ecs, "busy", container(image=image, command=BUSY, cpu=RESERVED, stopTimeout=2))
@@ -62,6 +64,7 @@ def test_busy_loop_is_seen_as_what_it_uses(machine: Engine, image: str) -> None:
     wait_rollout(ecs, "c", "busy")
     arn = ecs.list_tasks(cluster="c")["taskArns"][0]
     task = ecs.describe_tasks(cluster="c", tasks=[arn])["tasks"][0]
+    scale_out_above(machine, 5.0)
     started, runtime_id = task["startedAt"].timestamp(), task["containers"][0]["runtimeId"]
     if 60 - time.time() % 60 < 10:  # too short a time to measure
         until(lambda: time.time() % 60 < 10, 20)
@@ -75,6 +78,34 @@ def test_busy_loop_is_seen_as_what_it_uses(machine: Engine, image: str) -> None:
     assert points(machine, "AWS/ECS", "CPUUtilization", "SampleCount", **own)[-1] == 1
     memory = points(machine, "AWS/ECS", "MemoryUtilization", "Maximum", **own)[-1]
     assert 0 < memory < 20  # a shell, of 64 MiB
+    until(lambda: describe(ecs, "c", "busy")["runningCount"] == 2)
+    [activity] = aws(
+        machine, "application-autoscaling", "describe-scaling-activities",
+        "--service-namespace", "ecs",
+    )["ScalingActivities"]  # fmt: skip
+    assert activity["Cause"] == "monitor alarm busy in state ALARM triggered policy out"
+
+
+def scale_out_above(engine: Engine, percent: float) -> None:
+    """Have one more task run when the service's CPU is above so much for a minute."""
+    scaling, own = engine.client("application-autoscaling"), {
+        "ServiceNamespace": "ecs", "ResourceId": "service/c/busy",
+        "ScalableDimension": "ecs:service:DesiredCount",
+    }  # fmt: skip
+    scaling.register_scalable_target(**own, MinCapacity=1, MaxCapacity=2)
+    policy = scaling.put_scaling_policy(
+        **own, PolicyName="out", PolicyType="StepScaling",
+        StepScalingPolicyConfiguration={
+            "AdjustmentType": "ChangeInCapacity",
+            "StepAdjustments": [{"MetricIntervalLowerBound": 0, "ScalingAdjustment": 1}]},
+    )["PolicyARN"]  # fmt: skip
+    names = {"ClusterName": "c", "ServiceName": "busy"}
+    engine.client("cloudwatch").put_metric_alarm(
+        AlarmName="busy", Namespace="AWS/ECS", MetricName="CPUUtilization", Statistic="Average",
+        Dimensions=[{"Name": n, "Value": v} for n, v in names.items()], Period=60,
+        EvaluationPeriods=1, Threshold=percent, ComparisonOperator="GreaterThanThreshold",
+        AlarmActions=[policy],
+    )  # fmt: skip
 
 
 def test_requests_are_counted_exactly_through_reloads_and_changes(

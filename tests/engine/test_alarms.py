@@ -168,6 +168,44 @@ def test_alarms_are_found_by_name_prefix_state_action_and_metric(watch: Any) -> 
     assert names(AlarmNamePrefix="found-") == []
 
 
+def test_composite_alarm_follows_the_alarms_of_its_rule_at_once(watch: Any) -> None:
+    for name in ("left", "right"):
+        watch.put_metric_alarm(**{**ERRORS, "AlarmName": name})
+    rule = "ALARM(left) AND NOT OK(right)"
+    watch.put_composite_alarm(AlarmName="both", AlarmRule=rule)
+    watch.put_composite_alarm(AlarmName="above", AlarmRule='ALARM("both")')
+
+    def states() -> list[str]:
+        found = watch.describe_alarms(AlarmTypes=["CompositeAlarm"])["CompositeAlarms"]
+        return [alarm["StateValue"] for alarm in found]
+
+    assert states() == ["OK", "OK"]
+    watch.set_alarm_state(AlarmName="left", StateValue="ALARM", StateReason="test")
+    assert states() == ["ALARM", "ALARM"]
+    watch.set_alarm_state(AlarmName="right", StateValue="OK", StateReason="test")
+    assert states() == ["OK", "OK"]
+    [both] = watch.describe_alarms(AlarmNames=["both"], AlarmTypes=["CompositeAlarm"])[
+        "CompositeAlarms"
+    ]
+    assert ":alarm:right transitioned to OK at " in both["StateReason"]
+    below = watch.describe_alarms(ChildrenOfAlarmName="both")
+    assert [alarm["AlarmName"] for alarm in below["MetricAlarms"]] == ["left", "right"]
+    over = watch.describe_alarms(ParentsOfAlarmName="both")["CompositeAlarms"]
+    assert [alarm["AlarmName"] for alarm in over] == ["above"]
+    for wrong, code in (
+        ({"AlarmName": "both", "AlarmRule": "ALARM(above)"}, "ValidationError"),
+        ({"AlarmName": "both", "AlarmRule": "ALARM(nobody)"}, "ValidationError"),
+        ({"AlarmName": "both", "AlarmRule": "ALARM(left"}, "ValidationError"),
+        ({"AlarmName": "left", "AlarmRule": "ALARM(right)"}, "ValidationError"),
+    ):
+        with pytest.raises(ClientError) as refused:
+            watch.put_composite_alarm(**wrong)
+        assert refused.value.response["Error"]["Code"] == code
+    with pytest.raises(ClientError, match="used by composite alarm"):
+        watch.delete_alarms(AlarmNames=["left"])
+    watch.delete_alarms(AlarmNames=["left", "right", "both", "above"])
+
+
 @pytest.mark.parametrize(
     ("wrong", "code"),
     [

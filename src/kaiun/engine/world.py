@@ -33,6 +33,7 @@ class Judge(Protocol):
     """Judges all alarms when a minute has ended, and brings one into a state."""
 
     def __call__(self, ended: float) -> None: ...
+    def follow(self, changed: Doc) -> None: ...
     def turn(self, alarm: Doc, state: AlarmState, why: str, data: str = "") -> None: ...
 
 
@@ -91,7 +92,7 @@ class World:
         self.executions = store.table("executions")  # what runs for sessions, by their id
         self.desk = Desk()  # sessions that wait to be opened
         self.invocations = store.table("invocations")
-        self.metric_alarms = store.table("metric_alarms")  # by name
+        self.metric_alarms = store.table("metric_alarms")  # by name, composite ones too
         self.scalable_targets = store.table("scalable_targets")  # by resource id
         self.scaling_policies = store.table("scaling_policies")
         self.scheduled_actions = store.table("scheduled_actions")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from kaiun.engine.metrics import composites
 from kaiun.engine.metrics.book import MINUTE_S
 from kaiun.engine.metrics.reading import Query, metric_from, queries_from, series_of
 from kaiun.engine.store import Doc
@@ -71,9 +72,25 @@ class Judge:
         for name in list(self._world.metric_alarms):
             alarm = self._world.metric_alarms[name]
             try:
-                self._judge(alarm, ended)
+                if composites.is_composite(alarm):
+                    self._judge_again(alarm, ended)
+                else:
+                    self._judge(alarm, ended)
             except Exception:
                 log.exception("alarm %s cannot be judged", name)
+
+    def _judge_again(self, alarm: Doc, ended: float) -> None:
+        """Have a composite alarm follow its rule again, a while after its state was set."""
+        set_at = alarm["_"].get("set_at")
+        if set_at is not None and ended >= set_at + MINUTE_S:
+            del alarm["_"]["set_at"]
+            self.follow(alarm)
+
+    def follow(self, changed: Doc) -> None:
+        """Bring composite alarms into their states, after an alarm has changed its own."""
+        for alarm, state in composites.due(self._world):
+            self.turn(alarm, state, composites.reason(changed, self._world.now()))
+            return  # which has brought the others into theirs
 
     def _judge(self, alarm: Doc, ended: float) -> None:
         rule, queries = rule_of(alarm), queries_of(alarm)
@@ -124,6 +141,7 @@ class Judge:
         told = {"version": "1.0", "oldState": old, "newState": new}
         remember(self._world, alarm["AlarmName"], "StateUpdate", summary, told)
         self._ring(alarm, value, again=False)
+        self.follow(alarm)
 
     def _ring(self, alarm: Doc, value: float | None, *, again: bool) -> None:
         """Have the actions of a state done; those of Auto Scaling every minute while it lasts.
@@ -152,9 +170,11 @@ class Judge:
 def remember(world: World, name: str, kind: str, summary: str, told: Doc) -> None:
     """Put an item into an alarm's history."""
     kept = world.alarm_histories.get(name) or {"items": []}
+    alarm = world.metric_alarms.get(name)
+    composite = alarm is not None and composites.is_composite(alarm)
     item = {
         "AlarmName": name,
-        "AlarmType": "MetricAlarm",
+        "AlarmType": "CompositeAlarm" if composite else "MetricAlarm",
         "Timestamp": world.now(),
         "HistoryItemType": kind,
         "HistorySummary": summary,

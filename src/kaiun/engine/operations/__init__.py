@@ -6,6 +6,7 @@ Importing this package registers every handler.
 from kaiun.engine.operations import (
     certificates,
     clusters,
+    composite_alarms,
     ecr_images,
     ecr_layers,
     ecr_policies,
@@ -43,6 +44,7 @@ from kaiun.engine.operations import (
 __all__ = [
     "certificates",
     "clusters",
+    "composite_alarms",
     "ecr_images",
     "ecr_layers",
     "ecr_policies",

@@ -6,6 +6,7 @@ import math
 
 from kaiun.engine.dispatch import Params, operation
 from kaiun.engine.metrics.book import MINUTE_S
+from kaiun.engine.metrics.composites import children, is_composite, parents
 from kaiun.engine.metrics.judging import remember
 from kaiun.engine.metrics.reading import metric_from
 from kaiun.engine.operations.common import page, shown
@@ -16,24 +17,33 @@ from kaiun.engine.world import World
 from kaiun.scaling.alarm import AlarmState, Comparison, Missing
 
 PAGE = 100
+_TYPES = ("MetricAlarm", "CompositeAlarm")
 DAY_S, WEEK_S, HOUR_S = 86_400, 604_800, 3_600
 MAX_ALARM_TAGS = 50
 _SHORT_S = (10, 20, 30)
-_ACTIONS = ("OKActions", "AlarmActions", "InsufficientDataActions")
+ACTIONS = ("OKActions", "AlarmActions", "InsufficientDataActions")
 _REFUSED = ("ThresholdMetricId", "EvaluationCriteria", "EvaluationInterval", "EvaluationWindow")
 _ABOUT = (
-    "AlarmDescription", "ActionsEnabled", *_ACTIONS, "MetricName", "Namespace", "Statistic",
+    "AlarmDescription", "ActionsEnabled", *ACTIONS, "MetricName", "Namespace", "Statistic",
     "ExtendedStatistic", "Dimensions", "Period", "Unit", "EvaluationPeriods", "DatapointsToAlarm",
     "Threshold", "ComparisonOperator", "TreatMissingData", "EvaluateLowSampleCountPercentile",
-    "Metrics",
+    "Metrics", "AlarmRule",
 )  # fmt: skip
 
 
 @operation("monitoring", "PutMetricAlarm")
 def put_metric_alarm(world: World, params: Params) -> Params:
     _check(params)
+    check_kind(world, params["AlarmName"], composite=False)
     put_alarm(world, params)
     return {}
+
+
+def check_kind(world: World, name: str, *, composite: bool) -> None:
+    """Raise ValidationError where there is an alarm of the other kind by this name."""
+    old = world.metric_alarms.get(name)
+    if old is not None and is_composite(old) != composite:
+        raise invalid(f"There is an alarm of another type with the name {name[:200]}.")
 
 
 def put_alarm(world: World, params: Params) -> Doc:
@@ -50,8 +60,8 @@ def put_alarm(world: World, params: Params) -> Doc:
         "_": {"tags": _tags_of(params)},
     }
     state = {key: value for key, value in kept.items() if key not in _ABOUT}
-    defaults: Doc = {"ActionsEnabled": True, **{key: [] for key in _ACTIONS}}
-    if "Metrics" not in params:
+    defaults: Doc = {"ActionsEnabled": True, **{key: [] for key in ACTIONS}}
+    if "MetricName" in params:
         defaults["Dimensions"] = []
     given = {key: params[key] for key in _ABOUT if key in params}
     alarm = {**state, **defaults, **given, "AlarmConfigurationUpdatedTimestamp": now}
@@ -83,13 +93,17 @@ def _check(params: Params) -> None:
     if params.get("TreatMissingData", "missing") not in list(Missing):
         choices = ", ".join(Missing)
         raise invalid(f"TreatMissingData must be one of [{choices}].")
-    for action in (action for name in _ACTIONS for action in params.get(name, ())):
-        if not action.startswith("arn:"):
-            raise invalid(f"Invalid arn syntax: {action[:200]}")
+    check_actions(params)
     if "Metrics" in params:
         _check_metrics(params)
     else:
         _check_metric(params)
+
+
+def check_actions(params: Params) -> None:
+    for action in (action for name in ACTIONS for action in params.get(name, ())):
+        if not action.startswith("arn:"):
+            raise invalid(f"Invalid arn syntax: {action[:200]}")
 
 
 def _check_metrics(params: Params) -> None:
@@ -136,23 +150,41 @@ def missing(name: str) -> ApiError:
 
 @operation("monitoring", "DescribeAlarms")
 def describe_alarms(world: World, params: Params) -> Params:
-    found = [a for a in world.metric_alarms.values() if _is_asked_for(a, params)]
-    if "MetricAlarm" not in params.get("AlarmTypes", ["MetricAlarm"]):
-        found = []
+    related = _related(world, params)
+    kinds = params.get("AlarmTypes", ["MetricAlarm"] if related is None else list(_TYPES))
+    found = [
+        alarm
+        for alarm in (world.metric_alarms.values() if related is None else related)
+        if type_of(alarm) in kinds and _is_asked_for(alarm, params)
+    ]
     part, following = _page(found, params)
-    answer = {"MetricAlarms": [shown(alarm) for alarm in part], "CompositeAlarms": []}
+    answer = {
+        f"{kind}s": [shown(alarm) for alarm in part if type_of(alarm) == kind] for kind in _TYPES
+    }
     return {**answer, "NextToken": following} if following else answer
+
+
+def type_of(alarm: Doc) -> str:
+    return "CompositeAlarm" if is_composite(alarm) else "MetricAlarm"
+
+
+def _related(world: World, params: Params) -> list[Doc] | None:
+    """Return the children or the parents of the alarm that is asked about; None where none is."""
+    if name := params.get("ChildrenOfAlarmName"):
+        alarm = world.metric_alarms.get(name)
+        names = children(alarm) if alarm is not None and is_composite(alarm) else ()
+        return [found for child in names if (found := world.metric_alarms.get(child)) is not None]
+    return parents(world, name) if (name := params.get("ParentsOfAlarmName")) else None
 
 
 def _is_asked_for(alarm: Doc, params: Params) -> bool:
     prefix = params.get("ActionPrefix", "")
-    actions = [action for name in _ACTIONS for action in alarm[name]]
+    actions = [action for name in ACTIONS for action in alarm[name]]
     return (
         alarm["AlarmName"] in params.get("AlarmNames", [alarm["AlarmName"]])
         and alarm["AlarmName"].startswith(params.get("AlarmNamePrefix", ""))
         and params.get("StateValue") in (None, alarm["StateValue"])
         and (not prefix or any(action.startswith(prefix) for action in actions))
-        and not ("ChildrenOfAlarmName" in params or "ParentsOfAlarmName" in params)
     )
 
 
@@ -168,7 +200,8 @@ def describe_alarms_for_metric(world: World, params: Params) -> Params:
     found = [
         shown(alarm)
         for alarm in world.metric_alarms.values()
-        if metric_from(alarm) == metric
+        if "MetricName" in alarm
+        and metric_from(alarm) == metric
         and all(alarm.get(name) == params[name] for name in narrow if name in params)
     ]
     return {"MetricAlarms": found}
@@ -198,8 +231,13 @@ def _happened(item: Doc, params: Params) -> bool:
 
 @operation("monitoring", "DeleteAlarms")
 def delete_alarms(world: World, params: Params) -> Params:
-    for name in params["AlarmNames"]:
+    names = params["AlarmNames"]
+    for name in names:
         find_alarm(world, name)
+        for parent in parents(world, name):
+            if parent["AlarmName"] not in names:
+                text = f"Alarm {name[:200]} is used by composite alarm {parent['AlarmName']}."
+                raise ApiError("ResourceConflict", text, status=409)
     for name in params["AlarmNames"]:
         delete_alarm(world, name)
     return {}
