@@ -145,6 +145,17 @@ def test_two_listeners_cannot_share_a_port(elbv2: Any, balancer: str) -> None:
         elbv2.create_listener(**fields, DefaultActions=actions)
 
 
+def test_fixed_response_has_a_type_of_a_page(elbv2: Any, balancer: str) -> None:
+    response = {"StatusCode": "200", "ContentType": "image/png", "MessageBody": "-"}
+    with pytest.raises(ClientError, match=r"InvalidLoadBalancerAction.*one of:'text/html'"):
+        elbv2.create_listener(
+            LoadBalancerArn=balancer,
+            Protocol="HTTP",
+            Port=next(_ports),
+            DefaultActions=[{"Type": "fixed-response", "FixedResponseConfig": response}],
+        )
+
+
 CERTIFICATE = "arn:aws:acm:us-east-1:000000000000:certificate/1"
 OTHER = "arn:aws:acm:us-east-1:000000000000:certificate/2"
 

@@ -34,11 +34,11 @@ def render(config: Config, process: str) -> Json:
         **_connect(config, process),
         **network(config),
     }
+    if _is_daemon(settings):
+        del request["desiredCount"]
     merged = merge(request, settings.service)
     if "capacityProviderStrategy" in settings.service:
         merged.pop("launchType")
-    if merged.get("schedulingStrategy") == "DAEMON":
-        merged.pop("desiredCount")
     return merged
 
 
@@ -98,11 +98,18 @@ def network(config: Config) -> Json:
 
 def _deployment(settings: Process) -> Json:
     breaker = settings.deploy.breaker
+    minimum, maximum = settings.deploy.minimum, settings.deploy.maximum
+    if _is_daemon(settings):  # which never has more than one task on an instance
+        minimum, maximum = minimum if minimum < 100 else 0, 100
     return {
-        "minimumHealthyPercent": settings.deploy.minimum,
-        "maximumPercent": settings.deploy.maximum,
+        "minimumHealthyPercent": minimum,
+        "maximumPercent": maximum,
         "deploymentCircuitBreaker": {"enable": breaker, "rollback": breaker},
     }
+
+
+def _is_daemon(settings: Process) -> bool:
+    return settings.service.get("schedulingStrategy") == "DAEMON"
 
 
 def _load_balancing(config: Config, process: str) -> Json:

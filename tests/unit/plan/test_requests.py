@@ -97,3 +97,18 @@ def test_requests_are_valid(variant: str) -> None:
 def test_waves_come_in_their_order() -> None:
     found = plan(desired(app(**BASE), release()), Live(cluster=False))
     assert [wave.name for wave in found.waves] == [name for name in WaveName if name != "assets"]
+
+
+@pytest.mark.parametrize(("minimum", "asked"), [(100, 0), (50, 50)])
+def test_a_daemon_is_asked_for_within_the_bounds_that_ecs_has_for_it(
+    minimum: int, asked: int
+) -> None:
+    process = {"service": {"schedulingStrategy": "DAEMON"}, "deploy": {"minimum": minimum}}
+    found = plan(desired(app(processes={"agent": process}), release()), Live(cluster=False))
+    request = next(s.request for s in found.steps if isinstance(s, CreateService))
+    assert request["deploymentConfiguration"] == {
+        "minimumHealthyPercent": asked,
+        "maximumPercent": 100,
+        "deploymentCircuitBreaker": {"enable": True, "rollback": True},
+    }
+    assert "desiredCount" not in request

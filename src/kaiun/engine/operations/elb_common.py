@@ -160,6 +160,7 @@ def check_actions(world: World, actions: Sequence[Doc]) -> list[Doc]:
 
 
 _SUPPORTED = ("forward", "redirect", "fixed-response")
+_PAGES = ("text/html", "application/json", "application/javascript", "text/css", "text/plain")
 _CONFIGS = {"redirect": "RedirectConfig", "fixed-response": "FixedResponseConfig"}
 
 
@@ -172,6 +173,9 @@ def _full_action(world: World, action: Doc) -> Doc:
     if kind != "forward":
         if _CONFIGS[kind] not in action:
             raise ApiError("InvalidLoadBalancerAction", f"A {kind} action needs {_CONFIGS[kind]}")
+        if action.get("FixedResponseConfig", {}).get("ContentType", "text/plain") not in _PAGES:
+            listed = ", ".join(f"'{name}'" for name in _PAGES)
+            raise ApiError("InvalidLoadBalancerAction", f"The ContentType must be one of:{listed}")
         return action
     if "TargetGroupArn" not in action and not action.get("ForwardConfig", {}).get("TargetGroups"):
         raise ApiError("InvalidLoadBalancerAction", "A forward action needs a target group")
