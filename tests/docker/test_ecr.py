@@ -17,7 +17,7 @@ from support.awscli import printed
 from support.cli_app import work_tree
 from support.containers import docker as host_docker
 from support.ecr import MANIFEST, Docker, digest_of, layer, manifest
-from support.engine import Engine, container, register, wait_stopped
+from support.engine import Engine, container, register, until, wait_stopped
 from support.images import programs
 
 from kaiun.local import process
@@ -85,6 +85,21 @@ def test_image_is_pushed_seen_by_the_api_and_pulled(
         repositoryName=name_of(tagged), imageIds=[{"imageDigest": found["imageDigest"]}]
     )
     assert "manifest unknown" in docker.failing("pull", tagged)
+
+
+def test_push_is_told_of_on_eventbridge(machine: Engine, docker: Docker, tagged: str) -> None:
+    log_in(machine, docker)
+    logs, events = machine.client("logs"), machine.client("events")
+    logs.create_log_group(logGroupName="pushes")
+    until(lambda: machine.client("sts").get_caller_identity()["Account"], 60)
+    events.put_rule(Name="pushes", EventPattern='{"source": ["aws.ecr"]}')
+    group = "arn:aws:logs:us-east-1:000000000000:log-group:pushes"
+    events.put_targets(Rule="pushes", Targets=[{"Id": "1", "Arn": group}])
+    docker("push", tagged)
+    lines = until(lambda: logs.filter_log_events(logGroupName="pushes")["events"])
+    (detail,) = (json.loads(line["message"])["detail"] for line in lines)
+    assert (detail["action-type"], detail["image-tag"]) == ("PUSH", "v1")
+    assert detail["repository-name"] == name_of(tagged)
 
 
 def test_strangers_are_refused_as_by_ecr(machine: Engine, docker: Docker, tagged: str) -> None:

@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
+from support.ecr import manifest
 from support.engine import (
     Engine,
     container,
@@ -285,6 +287,8 @@ def test_patterns_are_tested_and_wrong_events_refused(sides: Engine) -> None:
     pattern = {"detail": {"n": [{"numeric": [">", 2]}]}}
     answer = events.test_event_pattern(EventPattern=json.dumps(pattern), Event=json.dumps(event))
     assert answer["Result"] is True
+    with pytest.raises(ClientError, match=r"InvalidEventPatternException.*Unrecognized match type"):
+        events.put_rule(Name="wrong", EventPattern='{"source": [{"like": "x"}]}')
     wrong = {"Source": "shop", "DetailType": "x", "Detail": "{"}
     answer = events.put_events(Entries=[wrong])
     assert answer["Entries"][0]["ErrorCode"] == "MalformedDetail"
@@ -305,6 +309,63 @@ def test_archive_keeps_ecs_events(
         assert [e["detail"]["lastStatus"] for e in queue.events()] == ["STOPPED"]
     finally:
         events.delete_archive(ArchiveName=cluster)
+
+
+def test_what_cannot_be_delivered_holds_up_nothing(
+    rule: Rule, queue: Queue, engine: Engine, cluster: str, family: str
+) -> None:
+    """A queue that is not there, a target of no known kind, a missing log group."""
+    ecs = engine.client("ecs")
+    pattern = of_cluster(cluster, TASK, lastStatus=["RUNNING"])
+    arns = (
+        f"{queue.arn}-gone",
+        f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:f",
+        f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:gone-{cluster}",
+    )
+    rule(pattern, *({"Arn": arn} for arn in arns), {"Arn": queue.arn})
+    register(ecs, family)
+    ecs.run_task(cluster=cluster, taskDefinition=family)
+    until(queue.receive)
+    log = engine.log()
+    assert all(arn in log for arn in arns)
+
+
+def test_image_that_is_pushed_or_deleted_is_told_of(
+    engine: Engine, rule: Rule, queue: Queue, cluster: str
+) -> None:
+    ecr = engine.client("ecr")
+    ecr.create_repository(repositoryName=cluster)
+    pattern = {"source": ["aws.ecr"], "detail": {"repository-name": [cluster]}}
+    rule({**pattern, "detail-type": ["ECR Image Action"]}, {"Arn": queue.arn})
+    put = ecr.put_image(repositoryName=cluster, imageManifest=manifest(), imageTag="v1")
+    digest = put["image"]["imageId"]["imageDigest"]
+    ecr.batch_delete_image(repositoryName=cluster, imageIds=[{"imageDigest": digest}])
+    until(lambda: len(queue.events()) == 2)
+    details = [event["detail"] for event in queue.events()]
+    assert [detail["action-type"] for detail in details] == ["PUSH", "DELETE"]
+    assert details[0] == {
+        "result": "SUCCESS",
+        "repository-name": cluster,
+        "image-digest": digest,
+        "action-type": "PUSH",
+        "image-tag": "v1",
+    }
+
+
+def test_event_goes_from_bus_to_bus(engine: Engine, rule: Rule, queue: Queue, cluster: str) -> None:
+    events = engine.client("events")
+    events.create_event_bus(Name=cluster)
+    bus = f"arn:aws:events:us-east-1:{ACCOUNT}:event-bus/{cluster}"
+    rule({"source": [cluster]}, {"Arn": bus})
+    pattern = json.dumps({"detail": {"n": [1]}})
+    events.put_rule(Name="inner", EventBusName=cluster, EventPattern=pattern)
+    target = {"Id": "q", "Arn": queue.arn, "InputPath": "$.detail"}
+    events.put_targets(Rule="inner", EventBusName=cluster, Targets=[target])
+    for number in (1, 2):
+        detail = json.dumps({"n": number})
+        events.put_events(Entries=[{"Source": cluster, "DetailType": "x", "Detail": detail}])
+    until(queue.receive)
+    assert queue.receive() == ['{"n": 1}']
 
 
 def test_killed_engine_loses_no_event(own_engine: Engine) -> None:

@@ -21,7 +21,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlencode
 
 from kaiun.engine.ecr import links, token
-from kaiun.engine.operations.ecr_common import no_repository
+from kaiun.engine.operations.ecr_common import no_repository, tell_image
 from kaiun.engine.operations.repositories import is_fixed, tag_exists
 from kaiun.engine.store import Doc
 from kaiun.engine.world import World
@@ -135,6 +135,7 @@ class Door:
     ) -> None:
         """Put a manifest; two that want the same fixed tag come one after the other."""
         name = repository["repositoryName"]
+        send = self._telling_push(name, reference, send)
         if ":" in reference or not is_fixed(repository, reference):
             await self._registry(scope, receive, send)
             return
@@ -147,6 +148,19 @@ class Door:
                 await self._refuse(Refusal(400, "TAG_INVALID", text), send)
                 return
             await self._registry(scope, _again(body), send)
+
+    def _telling_push(self, name: str, reference: str, send: Send) -> Send:
+        """Return a `send` that has ECR's event sent once the registry has an image."""
+
+        async def passing(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 201:
+                digest = dict(message["headers"]).get(b"docker-content-digest", b"").decode()
+                tag = None if ":" in reference else reference
+                tell_image(self._world, name, "PUSH", digest, tag)
+                self._world.store.commit()
+            await send(message)
+
+        return passing
 
     def _noting_pull(self, repository: Doc, send: Send) -> Send:
         """Return a `send` that notes when an image was pulled."""

@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from kaiun.engine.eventbus.bus import DEFAULT
-from kaiun.engine.eventbus.pattern import matches
+from kaiun.engine.eventbus.pattern import check, matches
 from kaiun.engine.protocol.errors import ApiError
 from kaiun.engine.store import Doc
 from kaiun.engine.world import World
@@ -32,17 +32,20 @@ def answer(world: World, target: str, body: bytes) -> Doc | None:
         if operation == "TestEventPattern":
             return _tested(request)
         return _put(world, request["Entries"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError):
+        return None
+    except OSError:  # of a time that the machine does not know
         return None
 
 
 def _tested(request: Doc) -> Doc:
     try:
-        pattern, event = json.loads(request["EventPattern"]), json.loads(request["Event"])
-    except (ValueError, KeyError, TypeError):
-        text = "Event pattern is not valid. Reason: not JSON"
+        wanted, event = json.loads(request["EventPattern"]), json.loads(request["Event"])
+        check(wanted)
+    except (ValueError, KeyError, TypeError, RecursionError) as problem:
+        text = f"Event pattern is not valid. Reason: {problem}"
         raise ApiError("InvalidEventPatternException", text) from None
-    return {"Result": matches(pattern, event)}
+    return {"Result": matches(wanted, event)}
 
 
 def _put(world: World, entries: list[Doc]) -> Doc | None:
@@ -64,7 +67,8 @@ def _bus(entry: Doc) -> str:
 def _event(world: World, entry: Doc) -> Doc:
     """Return the event of an entry. Raises ValueError or KeyError for one that is wrong."""
     detail: Any = json.loads(entry["Detail"])
-    if not isinstance(detail, dict) or not entry["Source"] or not entry["DetailType"]:
-        raise ValueError("not an event")
     resources, at = entry.get("Resources", []), float(entry.get("Time", 0.0))
+    named = [entry["Source"], entry["DetailType"], *resources]
+    if not isinstance(detail, dict) or not all(isinstance(n, str) and n for n in named):
+        raise ValueError("not an event")
     return world.bus.event(entry["DetailType"], entry["Source"], resources, detail, at)

@@ -18,7 +18,8 @@ from kaiun.engine.identity import Identity
 from kaiun.engine.store import Doc, Table
 
 DEFAULT: Final = "default"
-SOURCE: Final = "aws.ecs"
+ECS: Final = "aws.ecs"
+ECR: Final = "aws.ecr"
 MAX_HOPS: Final = 5  # from bus to bus
 _ENVELOPE: Final = ("source", "detail-type", "account", "region")
 _ARCHIVE: Final = "prod.vhs.events.aws.internal"  # who manages the rule of an archive
@@ -49,7 +50,7 @@ class Bus:
         self._identity = identity
         self._now = now
         self._rules: dict[str, list[Rule]] = {}
-        self._wanted: dict[str, bool] = {}  # detail type → whether ECS's events of it are
+        self._wanted: dict[str, bool] = {}  # detail type → whether a service's events of it are
         self._last = max(map(int, outbox), default=0)
 
     def take(self, rules: Iterable[Doc]) -> None:
@@ -65,21 +66,21 @@ class Bus:
         for key in list(self.outbox):
             del self.outbox[key]
 
-    def wanted(self, detail_type: str) -> bool:
-        """Return whether a rule may match ECS's events of a type. Asked at every change."""
+    def wanted(self, detail_type: str, source: str = ECS) -> bool:
+        """Return whether a rule may match a service's events of a type. Asked at every change."""
         if not self._rules:
             return False
         known = self._wanted.get(detail_type)
         if known is None:
-            face = self._face(detail_type, SOURCE)
+            face = self._face(detail_type, source)
             rules = self._rules.get(DEFAULT, ())
             known = any(matches(_of_envelope(rule.pattern), face) for rule in rules)
             self._wanted[detail_type] = known
         return known
 
-    def emit(self, detail_type: str, resources: list[str], detail: Doc) -> None:
-        """Put an event of ECS itself on the default bus."""
-        self.put(self.event(detail_type, SOURCE, resources, detail))
+    def emit(self, detail_type: str, resources: list[str], detail: Doc, source: str = ECS) -> None:
+        """Put an event of a service itself on the default bus."""
+        self.put(self.event(detail_type, source, resources, detail))
 
     def event(
         self, detail_type: str, source: str, resources: list[str], detail: Doc, at: float = 0.0
@@ -112,7 +113,8 @@ class Bus:
         rules = [rule for rule in self._rules.get(bus, ()) if matches(rule.pattern, event)]
         if not rules or hops > MAX_HOPS:
             return
-        base = {"event": event, "hops": hops, "attempt": 1, "try_at": 0.0}
+        text = json.dumps(event)  # thousands may wait
+        base = {"event": text, "hops": hops, "attempt": 1, "try_at": 0.0}
         if _is_for_archive(rules):
             self._add({**base, "bus": bus})
         else:
@@ -124,6 +126,12 @@ class Bus:
     def _add(self, delivery: Doc) -> None:
         self._last += 1
         self.outbox[f"{self._last:016d}"] = delivery
+
+
+def service_of(target: Doc) -> str:
+    """Return the service that a target's ARN names, "" where it is no ARN."""
+    arn: str = target["Arn"]
+    return [*arn.split(":", 3), "", ""][2]
 
 
 def _read(doc: Doc) -> Rule | None:
@@ -145,5 +153,5 @@ def _is_for_archive(rules: list[Rule]) -> bool:
     """Return whether the side services are to deliver: an archive takes the event, and they can
     deliver to all that take it besides."""
     targets: list[Any] = [target for rule in rules for target in rule.targets]
-    services = {target["Arn"].split(":")[2] for target in targets}
+    services = {service_of(target) for target in targets}
     return any(rule.is_archive for rule in rules) and services <= set(_WITH_ARCHIVE)

@@ -15,6 +15,7 @@ from typing import Final
 
 from kaiun.engine import dispatch
 from kaiun.engine.eventbus import inputs
+from kaiun.engine.eventbus.bus import service_of
 from kaiun.engine.protocol.errors import ApiError
 from kaiun.engine.schedules.firing import LONGEST_PAUSE_S, policy_of
 from kaiun.engine.schedules.requests import Occasion, is_for_ecs, run_task_request
@@ -26,6 +27,7 @@ from kaiun.engine.world import World
 log = logging.getLogger(__name__)
 
 BATCH: Final = 10  # messages in one request to a queue
+BATCH_BYTES: Final = 200_000
 AT_ONCE: Final = 100  # deliveries that the engine makes by itself before others may go on
 _JSON: Final = "application/x-amz-json-1.0"
 
@@ -62,13 +64,17 @@ class Delivery:
     async def _deliver_due(self) -> None:
         outbox = self._world.bus.outbox
         while keys := self._next():
+            deliveries = [outbox[key] for key in keys]
             try:
-                await self._deliver(keys)
+                await self._deliver(keys, deliveries)
             except UndeliverableError as problem:
-                log.warning("%s is not delivered: %s", _name(outbox[keys[0]]), problem)
+                log.warning("%s is not delivered: %s", _name(deliveries[0]), problem)
                 self._remove(keys)
             except FAILURES as problem:
                 self._put_off(keys, repr(problem))
+            except Exception:
+                log.exception("%s cannot be delivered", _name(deliveries[0]))
+                self._remove(keys)
             self._world.store.commit()
 
     def _next(self) -> list[str]:
@@ -79,12 +85,17 @@ class Delivery:
         queue = _queue_of(outbox[keys[0]]) if keys else ""
         if not queue:
             return keys[:1]
-        other = next((n for n, key in enumerate(keys) if _queue_of(outbox[key]) != queue), BATCH)
-        return keys[:other]
+        batch: list[str] = []
+        size = 0
+        for key in keys:
+            size += len(outbox[key]["event"])
+            if _queue_of(outbox[key]) != queue or (batch and size > BATCH_BYTES):
+                break
+            batch.append(key)
+        return batch
 
-    async def _deliver(self, keys: list[str]) -> None:
+    async def _deliver(self, keys: list[str], deliveries: list[Doc]) -> None:
         """Raises UndeliverableError, or one of FAILURES."""
-        deliveries = [self._world.bus.outbox[key] for key in keys]
         first = deliveries[0]
         if "target" not in first:
             await self._pass_on(first)
@@ -130,7 +141,7 @@ class Delivery:
             attempt=delivery["attempt"],
             account=world.identity.account,
             region=world.identity.region,
-            event=delivery["event"],
+            event=_event(delivery),
         )
         entry = {"source": EVENTS, "name": rule.rpartition("/")[2]}
         try:
@@ -145,14 +156,13 @@ class Delivery:
 
     async def _tell(self, delivery: Doc) -> None:
         target = delivery["target"]
-        text = inputs.given(target, delivery["event"], delivery["rule"])
-        service, name = target["Arn"].split(":")[2], target["Arn"].split(":", 5)[-1]
+        text = inputs.given(target, _event(delivery), delivery["rule"])
+        service, name = service_of(target), target["Arn"].split(":", 5)[-1]
         if service == "logs":
             self._write(name, delivery, text)
         elif service == "events" and name.startswith("event-bus/"):
-            self._world.bus.put(
-                delivery["event"], name.rpartition("/")[2], hops=delivery["hops"] + 1
-            )
+            bus = name.rpartition("/")[2]
+            self._world.bus.put(_event(delivery), bus, hops=delivery["hops"] + 1)
         elif service == "sns":
             form = {"TopicArn": target["Arn"], "Message": text}
             await self._ask("sns", "Publish", form)
@@ -176,18 +186,21 @@ class Delivery:
         group = target.get("SqsParameters", {}).get("MessageGroupId")
         entries = []
         for number, delivery in enumerate(deliveries):
-            text = inputs.given(target, delivery["event"], delivery["rule"])
+            event = _event(delivery)
+            text = inputs.given(target, event, delivery["rule"])
             entry = {"Id": str(number), "MessageBody": text}
             if group:
-                own = delivery["event"]["id"]
-                entry |= {"MessageGroupId": group, "MessageDeduplicationId": own}
+                entry |= {"MessageGroupId": group, "MessageDeduplicationId": event["id"]}
             entries.append(entry)
         url = f"{self._world.endpoint}/{account}/{queue}"
-        await self._ask("sqs", "SendMessageBatch", {"QueueUrl": url, "Entries": entries})
+        answer = await self._ask("sqs", "SendMessageBatch", {"QueueUrl": url, "Entries": entries})
+        for failed in json.loads(answer).get("Failed") or ():
+            name = _name(deliveries[int(failed["Id"])])
+            log.warning("%s is not delivered: %s", name, failed.get("Message", failed["Code"]))
 
     async def _pass_on(self, delivery: Doc) -> None:
         """Have the side services deliver an event."""
-        event = delivery["event"]
+        event = _event(delivery)
         entry = {
             "Source": event["source"],
             "DetailType": event["detail-type"],
@@ -197,7 +210,7 @@ class Delivery:
         }
         await self._ask("events", "PutEvents", {"Entries": [entry]})
 
-    async def _ask(self, service: str, operation: str, body: Doc) -> None:
+    async def _ask(self, service: str, operation: str, body: Doc) -> bytes:
         kind, content = _packed(service, operation, body)
         headers = {"Content-Type": kind, "X-Amz-Target": f"{_PREFIXES[service]}.{operation}"}
         status, answer = await self._calls.send(service, "POST", "/", headers, content)
@@ -205,6 +218,7 @@ class Delivery:
             raise OSError(f"{operation}: {status}")
         if status != 200:
             raise UndeliverableError(answer.decode(errors="replace")[:300])
+        return answer
 
 
 _PREFIXES: Final = {"sqs": "AmazonSQS", "events": "AWSEvents", "sns": ""}
@@ -226,6 +240,11 @@ def _queue_of(delivery: Doc) -> str:
     return arn if arn.startswith("arn:aws:sqs:") else ""
 
 
+def _event(delivery: Doc) -> Doc:
+    event: Doc = json.loads(delivery["event"])
+    return event
+
+
 def _name(delivery: Doc) -> str:
     target = delivery.get("target", {}).get("Arn", "the side services")
-    return f"event {delivery['event']['detail-type']!r} of {delivery.get('rule', '-')} to {target}"
+    return f"event {_event(delivery)['detail-type']!r} of {delivery.get('rule', '-')} to {target}"

@@ -17,16 +17,53 @@ Json = dict[str, Any]
 _MISSING: Any = object()
 
 
+def check(pattern: Any) -> None:
+    """Raises ValueError, with what EventBridge says, for what is no pattern."""
+    if not isinstance(pattern, dict):
+        raise ValueError("Filter is not an object")  # noqa: TRY004
+    for name, wanted in pattern.items():
+        if name == "$or" and isinstance(wanted, list) and len(wanted) > 1:
+            for each in wanted:
+                check(each)
+        elif isinstance(wanted, dict):
+            check(wanted)
+        elif not isinstance(wanted, list):
+            raise ValueError(f'"{name}" must be an object or an array')
+        elif not wanted:
+            raise ValueError("Empty arrays are not allowed")
+        else:
+            _check_items(wanted)
+
+
+def _check_items(items: list[Any]) -> None:
+    for item in items:
+        if isinstance(item, list):
+            raise ValueError("Match value must be String, number, true, false, or null")  # noqa: TRY004
+        if isinstance(item, dict):
+            if len(item) != 1:
+                raise ValueError("Only one key allowed in match expression")
+            operator = next(iter(item))
+            if operator != "exists" and operator not in _OPERATORS:
+                raise ValueError(f"Unrecognized match type {operator}")
+
+
 def matches(pattern: Json, event: Any) -> bool:
     """Return whether an event has all that a pattern asks for. A wrong pattern matches nothing."""
+    try:
+        return _has_all(pattern, event)
+    except (AttributeError, TypeError, ValueError, RecursionError):
+        return False
+
+
+def _has_all(pattern: Json, event: Any) -> bool:
     for name, wanted in pattern.items():
         if name == "$or":
-            if not any(matches(each, event) for each in wanted):
+            if not any(_has_all(each, event) for each in wanted):
                 return False
             continue
         found = event.get(name, _MISSING) if isinstance(event, dict) else _MISSING
         if isinstance(wanted, dict):
-            if not matches(wanted, {} if found is _MISSING else found):
+            if not _has_all(wanted, {} if found is _MISSING else found):
                 return False
         elif not _is_one_of(wanted, found):
             return False

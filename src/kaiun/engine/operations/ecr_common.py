@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from kaiun.engine.dispatch import Params
 from kaiun.engine.ecr import manifest
 from kaiun.engine.ecr.images import DIGEST, Image
+from kaiun.engine.eventbus.bus import ECR
 from kaiun.engine.operations.common import page
 from kaiun.engine.protocol.errors import ApiError, invalid_parameter
 from kaiun.engine.store import Doc
 from kaiun.engine.world import World
+
+IMAGE_ACTION: Final = "ECR Image Action"
 
 
 def find_repository(world: World, params: Params) -> Doc:
@@ -55,6 +58,22 @@ def listed(name: str, items: Sequence[Any], params: Params, *, limit: int = 100)
     asked = {"nextToken": params.get("nextToken"), "maxResults": params.get("maxResults") or limit}
     part, following = page(items, asked, limit=1000, error=invalid_parameter)
     return {name: part, "nextToken": following} if following else {name: part}
+
+
+def tell_image(world: World, name: str, action: str, digest: str, tag: str | None) -> None:
+    """Send ECR's event of a PUSH or DELETE of an image, where a rule can match it.
+
+    Source: Amazon ECR user guide, "Amazon ECR events and EventBridge".
+    """
+    if world.bus.wanted(IMAGE_ACTION, ECR):
+        detail = {
+            "result": "SUCCESS",
+            "repository-name": name,
+            "image-digest": digest,
+            "action-type": action,
+            "image-tag": tag or "",
+        }
+        world.bus.emit(IMAGE_ACTION, [], detail, ECR)
 
 
 class NoImageError(Exception):

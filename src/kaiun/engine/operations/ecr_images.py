@@ -18,6 +18,7 @@ from kaiun.engine.operations.ecr_common import (
     named,
     place_of,
     read_manifest,
+    tell_image,
     with_status,
 )
 from kaiun.engine.operations.repositories import is_fixed, tag_exists
@@ -142,7 +143,10 @@ def _delete(world: World, name: str, digest: str, tag: str | None) -> list[Doc]:
         world.images.untag(name, tag)
     if tag is None or tags == (tag,):
         world.images.delete(name, digest)
-    return _ids(Image(digest, tags if tag is None else (tag,), 0.0))
+    gone = _ids(Image(digest, tags if tag is None else (tag,), 0.0))
+    for each in gone:
+        tell_image(world, name, "DELETE", digest, each.get("imageTag"))
+    return gone
 
 
 def _refuse_listed(world: World, name: str, digest: str) -> None:
@@ -165,6 +169,7 @@ def put_image(world: World, params: Params) -> Params:
     elif world.images.has(name, digest):
         raise _already(repository, digest, tag)
     world.images.put(name, text, tag, world.now())
+    tell_image(world, name, "PUSH", digest, tag)
     whole = {"imageDigest": digest, **({"imageTag": tag} if tag is not None else {})}
     image = named(
         repository,

@@ -13,6 +13,7 @@ from kaiun.engine.operations.ecr_common import (
     listed,
     named,
     place_of,
+    tell_image,
     with_status,
 )
 from kaiun.engine.protocol.errors import ApiError, invalid_parameter
@@ -176,5 +177,6 @@ def expire(world: World) -> None:
         rules, images = lifecycle.parse(kept["text"]), world.images.all(name)
         for digest in lifecycle.expiring(rules, images, now):
             world.images.delete(name, digest)
+            tell_image(world, name, "DELETE", digest, None)
         kept["evaluated_at"] = now
         world.repositories.touch(name)

@@ -14,6 +14,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
+from kaiun.engine.eventbus import pattern
 from kaiun.engine.identity import Identity
 from kaiun.engine.protocol.errors import ApiError
 from kaiun.engine.schedules import expression, timetable
@@ -98,22 +99,34 @@ def _enter(world: World, arn: str, rule: Doc) -> None:
 
 
 def check(target: str, body: bytes) -> None:
-    """Check the expression of a PutRule, which moto looks at but briefly.
+    """Check the expression and the pattern of a PutRule, which moto looks at but briefly.
 
-    Raises ValidationException.
+    Raises ValidationException or InvalidEventPatternException.
     """
     if target.rpartition(".")[2] != "PutRule":
         return
     try:
-        text = json.loads(body).get("ScheduleExpression")
+        asked = json.loads(body)
+        text, wanted = asked.get("ScheduleExpression"), asked.get("EventPattern")
     except (ValueError, AttributeError, RecursionError):
         return  # moto says what is wrong with it
+    if isinstance(wanted, str) and wanted:
+        _check_pattern(wanted)
     if isinstance(text, str) and text:
         try:
             expression.parse_for_rule(text)
         except ValueError:
             text = "Parameter ScheduleExpression is not valid."
             raise ApiError("ValidationException", text) from None
+
+
+def _check_pattern(text: str) -> None:
+    try:
+        pattern.check(json.loads(text))
+    except (ValueError, RecursionError) as problem:
+        reason = "Invalid JSON" if isinstance(problem, json.JSONDecodeError) else problem
+        told = f"Event pattern is not valid. Reason: {reason}"
+        raise ApiError("InvalidEventPatternException", told) from None
 
 
 class RuleReader:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from kaiun.engine.eventbus.pattern import matches
+from kaiun.engine.eventbus.pattern import check, matches
 
 EVENT: dict[str, Any] = {
     "source": "aws.ecs",
@@ -82,3 +84,32 @@ def test_matching_patterns(pattern: dict[str, Any]) -> None:
 )
 def test_patterns_that_do_not_match(pattern: dict[str, Any]) -> None:
     assert not matches(pattern, EVENT)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        [], "x", {"a": "b"}, {"a": []}, {"a": [["b"]]}, {"a": [{"no-such": 1}]},
+        {"a": [{"prefix": "a", "suffix": "b"}]}, {"a": {"b": 1}}, {"$or": [{"a": ["b"]}]},
+        {"$or": [{"a": ["b"]}, {"a": []}]},
+    ],
+)  # fmt: skip
+def test_what_is_no_pattern_is_refused(pattern: Any) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        check(pattern)
+
+
+_words = st.sampled_from(
+    ("source", "detail", "$or", "prefix", "suffix", "anything-but", "numeric", "cidr", "exists",
+     "wildcard", "equals-ignore-case", "lastStatus", "code", "aws.ecs", ">", "\\*"),
+)  # fmt: skip
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | _words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_words, inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(_words, _json, max_size=3), _json)
+def test_no_pattern_breaks_the_engine(pattern: dict[str, Any], event: Any) -> None:
+    assert matches(pattern, event) in (True, False)
