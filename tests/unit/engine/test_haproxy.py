@@ -472,9 +472,11 @@ def test_next_engine_adopts_it_without_a_restart(tmp_path: Path) -> None:
             port = free_port()
             listeners = (Listener("l", port, to("g")),)
             await b.apply(Wiring(listeners, (Backend("g", (server(a),)),)))
+            await get(port)
             await b.close(stop=False)
             first = pid(tmp_path)
             async with balancer(tmp_path) as adopted:
+                assert (await adopted.take_served()).get("g", Served()).requests == 0
                 await adopted.apply(Wiring(listeners, (Backend("g", (server(other),)),)))
                 assert pid(tmp_path) == first
                 assert (await get(port)).body.startswith("b\n")

@@ -64,6 +64,8 @@ def put_alarm(world: World, params: Params) -> Doc:
     if "MetricName" in params:
         defaults["Dimensions"] = []
     given = {key: params[key] for key in _ABOUT if key in params}
+    if "Threshold" in given:
+        given["Threshold"] = float(given["Threshold"])
     alarm = {**state, **defaults, **given, "AlarmConfigurationUpdatedTimestamp": now}
     world.metric_alarms[name] = alarm
     what = "updated" if old else "created"
