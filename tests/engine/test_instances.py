@@ -265,6 +265,9 @@ def test_instances_are_filtered_by_query_and_status(ecs: Any, cluster: str) -> N
 
     assert listed(filter="attribute:stack == prod") == [arn]
     assert listed(filter="attribute:ecs.instance-type =~ t3.* and agentConnected == true") == [arn]
+    system = "attribute:ecs.os-family == LINUX and attribute:ecs.cpu-architecture exists"
+    assert arn in listed(filter=system)
+    assert len(listed(filter=system)) == 2  # this machine too
     assert listed(status="DRAINING") == []
     for expression in ("nonsense", "attribute:stack =~ ["):
         with pytest.raises(ClientError, match="InvalidParameterException"):

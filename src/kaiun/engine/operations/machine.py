@@ -7,6 +7,7 @@ to rehearse placement with. Its tasks are containers of this machine like all ot
 from __future__ import annotations
 
 import os
+import platform
 import secrets
 from collections.abc import Iterable, Sequence
 
@@ -16,6 +17,26 @@ from kaiun.engine.world import World
 
 ZONE = "a"
 INACTIVE = "INACTIVE"
+_ECS_NAMES = {"aarch64": "arm64"}  # of the CPU architectures; the others are as the kernel says
+
+
+def cpu_architecture() -> Doc:
+    """Return the attribute that tells this machine's architecture."""
+    machine = platform.machine()
+    return {"name": "ecs.cpu-architecture", "value": _ECS_NAMES.get(machine, machine)}
+
+
+def platform_attributes(architecture: str | None = None) -> list[Doc]:
+    """Return what ECS knows of an instance's system; the architecture is this machine's where none
+    is given.
+
+    Source: amazon-ecs-agent, ecs-agent/api/ecs/client/ecs_client.go, getAdditionalAttributes.
+    """
+    return [
+        {"name": "ecs.os-type", "value": "linux"},
+        {"name": "ecs.os-family", "value": "LINUX"},
+        {**cpu_architecture(), **({"value": architecture} if architecture else {})},
+    ]
 
 
 def instances_of(world: World, cluster: str) -> list[Doc]:
@@ -60,8 +81,8 @@ def _register_machine(world: World, cluster: str) -> Doc:
         ec2_instance_id="i-" + world.identity.engine_id.rjust(17, "0")[:17],
         attributes=[
             {"name": "ecs.availability-zone", "value": world.identity.region + ZONE},
-            {"name": "ecs.os-type", "value": "linux"},
             {"name": "ecs.instance-type", "value": "local"},
+            *platform_attributes(),
         ],
     )
     instance["_"]["machine"] = True

@@ -10,7 +10,7 @@ from typing import Any
 from kaiun.engine import taskrole
 from kaiun.engine.eventbus.ecs_events import note_instance, tell_task
 from kaiun.engine.operations.common import new_id
-from kaiun.engine.operations.machine import ZONE, zone_of
+from kaiun.engine.operations.machine import ZONE, cpu_architecture, zone_of
 from kaiun.engine.store import Doc
 from kaiun.engine.taskvars import new_number
 from kaiun.engine.world import World
@@ -73,7 +73,7 @@ def make(world: World, order: Order, needs: Needs, instance: Doc | None) -> Doc:
     credentials = str(uuid.uuid4()) if role else None
     task: Doc = {
         "attachments": [_attachment(attachment, eni, order.network or {})] if awsvpc else [],
-        "attributes": [{"name": "ecs.cpu-architecture", "value": "x86_64"}],
+        "attributes": [cpu_architecture()],
         "availabilityZone": zone_of(instance) if instance else world.identity.region + ZONE,
         "clusterArn": order.cluster,
         "connectivity": "CONNECTED",

@@ -14,7 +14,13 @@ from kaiun.engine.eventbus.ecs_events import note_instance
 from kaiun.engine.operations.common import check_tags, cluster_arn, merge_tags, name_of
 from kaiun.engine.operations.daemons import resize_daemons
 from kaiun.engine.operations.instances import view, wake_services
-from kaiun.engine.operations.machine import INACTIVE, ZONE, find_instance, new_instance
+from kaiun.engine.operations.machine import (
+    INACTIVE,
+    ZONE,
+    find_instance,
+    new_instance,
+    platform_attributes,
+)
 from kaiun.engine.operations.tasks import find_task, stop
 from kaiun.engine.protocol.errors import ApiError, client_error, invalid_parameter
 from kaiun.engine.store import Doc
@@ -72,8 +78,8 @@ def _declare(world: World, cluster: str, params: Params) -> Doc:
                 "value": identity.get("availabilityZone", world.identity.region + ZONE),
             },
             {"name": "ecs.ami-id", "value": identity.get("imageId", "ami-declared")},
-            {"name": "ecs.os-type", "value": "linux"},
             {"name": "ecs.instance-type", "value": identity.get("instanceType", "declared")},
+            *platform_attributes(identity.get("architecture")),
         ],
     )
 
