@@ -231,3 +231,25 @@ def test_many_containers_start_side_by_side(harness: Harness, run: Run) -> None:
         await asyncio.gather(*(harness.runtime.remove(task.task_id) for task in tasks))
 
     run(body)
+
+
+def test_container_is_restarted_in_place_and_its_log_goes_on(harness: Harness, run: Run) -> None:
+    async def body() -> None:
+        script = "echo run $(cat /count 2>/dev/null); echo again >> /count; exit 3"
+        task = harness.task(harness.shell(script))
+        first = await harness.up(task)
+        await harness.exited("app")
+        for _ in range(2):
+            before = len(harness.seen)
+            again = await harness.runtime.restart(task, "app")
+            assert again.runtime_id == first.runtime_id
+
+            def over(before: int = before) -> bool:
+                return any(o.status is ContainerStatus.EXITED for o in harness.seen[before:])
+
+            await until(over)
+        await until(lambda: len(harness.lines) == 3)
+        said = [line.message for line in harness.lines]
+        assert said == ["run", "run again", "run again again"]
+
+    run(body)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from support.engine import container, null, register, until, wait_stopped
+from support.engine import Engine, container, null, register, until, wait_stopped
 
 
 def run(ecs: Any, cluster: str, family: str, **fields: Any) -> str:
@@ -165,3 +167,50 @@ def test_token_makes_tasks_once_and_for_one_request(ecs: Any, cluster: str, fami
     with pytest.raises(ClientError, match="ConflictException") as caught:
         ecs.run_task(**call, count=2)
     assert caught.value.response["resourceIds"] == arns[:1]
+
+
+@pytest.fixture
+def fast(tmp_path: Path) -> Iterator[Engine]:
+    engine = Engine(tmp_path, "null", "--time-scale", "100")
+    engine.client("ecs").create_cluster(clusterName="c")
+    yield engine
+    engine.shut_down()
+
+
+def lines(engine: Engine, family: str) -> list[str]:
+    events = engine.client("logs").filter_log_events(logGroupName=f"/ecs/{family}")["events"]
+    return [event["message"] for event in events]
+
+
+def test_restart_policy_runs_a_container_again_in_its_task(fast: Engine) -> None:
+    ecs = fast.client("ecs")
+    policy = {"enabled": True, "restartAttemptPeriod": 60}
+    labels = null(exit=1, run_ms=61_000, log="up")
+    register(ecs, "again", container(dockerLabels=labels, restartPolicy=policy))
+    task = run(ecs, "c", "again")
+    until(lambda: lines(fast, "again") == ["up"] * 3)
+    found = ecs.describe_tasks(cluster="c", tasks=[task])["tasks"][0]
+    assert (found["lastStatus"], found["desiredStatus"]) == ("RUNNING", "RUNNING")
+    ecs.stop_task(cluster="c", task=task)
+    assert wait_stopped(ecs, "c", task)["stopCode"] == "UserInitiated"
+
+
+@pytest.mark.parametrize(
+    ("policy", "run_ms"),
+    [
+        ({"enabled": False, "restartAttemptPeriod": 60}, 61_000),
+        ({"enabled": True, "restartAttemptPeriod": 60}, 30_000),
+        ({"enabled": True}, 200_000),
+        ({"enabled": True, "restartAttemptPeriod": 60, "ignoredExitCodes": [1]}, 61_000),
+    ],
+)
+def test_restart_policy_lets_the_task_end(
+    fast: Engine, policy: dict[str, Any], run_ms: int
+) -> None:
+    ecs = fast.client("ecs")
+    labels = null(exit=1, run_ms=run_ms, log="up")
+    register(ecs, "once", container(dockerLabels=labels, restartPolicy=policy))
+    stopped = wait_stopped(ecs, "c", run(ecs, "c", "once"))
+    assert stopped["stopCode"] == "EssentialContainerExited"
+    assert stopped["containers"][0]["exitCode"] == 1
+    assert lines(fast, "once") == ["up"]

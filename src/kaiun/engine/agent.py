@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from kaiun.engine import spec, taskrole, taskvars
-from kaiun.engine.observed import lifecycle_view, show_agents, show_container
+from kaiun.engine.observed import forget_ending, lifecycle_view, show_agents, show_container
 from kaiun.engine.operations.making import release
 from kaiun.engine.operations.tasks import touch
 from kaiun.engine.runtime.base import (
@@ -181,6 +181,8 @@ class Agent:
                 self._queue(task_id, "prepare", lambda: self._prepare(task))
             case view.StartContainer(name):
                 self._queue(task_id, f"start {name}", lambda: self._start(task, name))
+            case view.RestartContainer(name):
+                self._queue(task_id, f"start {name}", lambda: self._restart(task, name))
             case view.StopContainer(name, timeout_s):
                 self._queue(
                     task_id, f"stop {name}", lambda: self._runtime.stop(task_id, name, timeout_s)
@@ -243,6 +245,19 @@ class Agent:
             self._cannot_start(task, name, f"CannotStartContainerError: {problem!r}")
         else:
             self.observe(seen)
+
+    async def _restart(self, task: Doc, name: str) -> None:
+        """Start a container again; what it ended with before is forgotten, but that it did."""
+        try:
+            seen = await self._runtime.restart(await self._spec(task), name)
+        except RuntimeFailure as failure:
+            self._cannot_start(task, name, str(failure))
+            return
+        own = task["_"]["containers"][name]
+        if seen.status is ContainerStatus.RUNNING:
+            own["restarts"] = own.get("restarts", 0) + 1
+            forget_ending(task, name)
+        self.observe(seen)
 
     def _cannot_start(self, task: Doc, name: str, failure: str) -> None:
         task["_"]["containers"].setdefault(name, {})["failure"] = failure

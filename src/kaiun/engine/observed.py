@@ -12,6 +12,7 @@ from kaiun.engine.world import World
 from kaiun.scheduler import view
 from kaiun.scheduler.model import Health, StopCode, TaskStatus
 
+RESTART_PERIOD_S = 300
 _SHOWN = {"CREATED": "PENDING", "RUNNING": "RUNNING", "EXITED": "STOPPED", "GONE": "STOPPED"}
 
 
@@ -47,6 +48,14 @@ def show_agents(shown: Doc, started_at: float | None = None) -> None:
     shown["managedAgents"] = [
         {**agent, **since, "lastStatus": shown["lastStatus"]} for agent in shown["managedAgents"]
     ]
+
+
+def forget_ending(task: Doc, name: str) -> None:
+    """Have a container that runs again no longer show how it ended before."""
+    shown = next(c for c in task["containers"] if c["name"] == name)
+    for face, inner in (("exitCode", "exit_code"), ("reason", "reason"), ("", "finished_at")):
+        task["_"]["containers"][name].pop(inner, None)
+        shown.pop(face, None)
 
 
 def lifecycle_view(world: World, task: Doc) -> view.TaskView:
@@ -89,6 +98,15 @@ def _dependencies(definition: Doc) -> tuple[view.Dependency, ...]:
     return (*said, *linked)
 
 
+def _restart_policy(policy: Doc) -> view.RestartPolicy | None:
+    if not policy.get("enabled"):
+        return None
+    return view.RestartPolicy(
+        period_s=policy.get("restartAttemptPeriod", RESTART_PERIOD_S),
+        ignored_exit_codes=tuple(policy.get("ignoredExitCodes", ())),
+    )
+
+
 def _container_view(definition: Doc, own: Doc) -> view.ContainerView:
     return view.ContainerView(
         name=definition["name"],
@@ -97,10 +115,12 @@ def _container_view(definition: Doc, own: Doc) -> view.ContainerView:
         start_timeout_s=definition.get("startTimeout"),
         stop_timeout_s=spec.stop_timeout_s(definition),
         has_health_check="healthCheck" in definition,
+        restart=_restart_policy(definition.get("restartPolicy", {})),
         status=view.ContainerStatus(own.get("status", "ABSENT")),
         exit_code=own.get("exit_code"),
         reason=own.get("reason"),
         failure=own.get("failure"),
         health=Health(own.get("health", "UNKNOWN")),
         started_at=own.get("started_at"),
+        finished_at=own.get("finished_at"),
     )

@@ -12,6 +12,7 @@ from dataclasses import replace
 from kaiun.scheduler import events
 from kaiun.scheduler.dependencies import may_start, may_stop, next_timeout, unmet
 from kaiun.scheduler.model import Health, StopCode, TargetState, TaskStatus
+from kaiun.scheduler.restarts import revive
 from kaiun.scheduler.view import (
     Command,
     ContainerStatus,
@@ -34,12 +35,14 @@ _OUT_OF_MEMORY = "OutOfMemoryError"
 
 def step(task: TaskView, now: float) -> Step:
     """Return the task's next statuses and what is to be done now."""
-    task = _without_lost(task)
+    observed = _without_lost(task)
+    task, restarts = revive(observed)
     if task.desired_status is TaskStatus.RUNNING:
         task = _judge(task, now)
     if task.desired_status is TaskStatus.RUNNING:
-        return _toward_running(task, now)
-    return _toward_stopped(task)
+        said = _toward_running(task, now)
+        return replace(said, commands=(*said.commands, *restarts))
+    return _toward_stopped(replace(task, containers=observed.containers))
 
 
 def health_of(containers: Iterable[ContainerView]) -> Health:

@@ -39,6 +39,14 @@ class Dependency:
 
 
 @dataclass(frozen=True, slots=True)
+class RestartPolicy:
+    """Of a container that may run again when it has exited after `period_s` at least."""
+
+    period_s: float
+    ignored_exit_codes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerView:
     """One container: the first block from its definition, the second as observed."""
 
@@ -48,6 +56,7 @@ class ContainerView:
     start_timeout_s: float | None = None
     stop_timeout_s: int = 30
     has_health_check: bool = False
+    restart: RestartPolicy | None = None
 
     status: ContainerStatus = ContainerStatus.ABSENT
     exit_code: int | None = None
@@ -55,6 +64,7 @@ class ContainerView:
     failure: str | None = None  # "CannotStartContainerError: …": it could not be had
     health: Health = Health.UNKNOWN
     started_at: float | None = None
+    finished_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +96,13 @@ class StartContainer:
 
 
 @dataclass(frozen=True, slots=True)
+class RestartContainer:
+    """Start a container again that has exited."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class RegisterTargets:
     """Register the task in all its target groups."""
 
@@ -108,7 +125,15 @@ class Remove:
     """Remove all containers and the network of the task."""
 
 
-Command = Prepare | StartContainer | RegisterTargets | DeregisterTargets | StopContainer | Remove
+Command = (
+    Prepare
+    | StartContainer
+    | RestartContainer
+    | RegisterTargets
+    | DeregisterTargets
+    | StopContainer
+    | Remove
+)
 
 
 @dataclass(frozen=True, slots=True)

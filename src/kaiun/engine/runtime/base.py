@@ -254,6 +254,9 @@ class Runtime(Protocol):
     async def start(self, task: TaskSpec, name: str) -> Observation:
         """Create and start one container. Raises RuntimeFailure."""
 
+    async def restart(self, task: TaskSpec, name: str) -> Observation:
+        """Start a container again that has exited, and is still there. Raises RuntimeFailure."""
+
     async def stop(self, task_id: str, name: str, timeout_s: int) -> None:
         """SIGTERM (or the image's STOPSIGNAL), SIGKILL after `timeout_s`; return when stopped."""
 

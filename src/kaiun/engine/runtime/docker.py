@@ -42,7 +42,7 @@ from kaiun.engine.runtime.docker_watch import Watcher
 from kaiun.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
     from pathlib import Path
 
     from kaiun.engine.runtime.docker_ground import Login
@@ -112,10 +112,23 @@ class DockerRuntime:
         await self._ensure_namespace(task)
         spec = next(spec for spec in task.containers if spec.name == name)
         container_id = await self._create(task, spec)
+        return await self._observed(container_id, name, self._start_once(container_id))
+
+    async def restart(self, task: TaskSpec, name: str) -> Observation:
+        container_id = await self._find(task.task_id, name)
+        if container_id is None:
+            raise RuntimeFailure("CannotStartContainerError", f"{name} has been removed")
+        container = self._docker.containers.container(container_id)
+        return await self._observed(container_id, name, container.start())
+
+    async def _observed(
+        self, container_id: str, name: str, starting: Coroutine[Any, Any, None]
+    ) -> Observation:
+        """Wait for a start, and return what is true of the container then."""
         self._watcher.own.add(container_id)
         try:
             with failing_with("CannotStartContainerError"):
-                await self._start_once(container_id)
+                await starting
                 await self._watcher.refresh(container_id)
         finally:
             self._watcher.own.discard(container_id)

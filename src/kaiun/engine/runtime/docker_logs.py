@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import aiodocker
 import aiohttp
 
-from kaiun.engine.runtime.base import LogLine, Observation, Sink
+from kaiun.engine.runtime.base import ContainerStatus, LogLine, Observation, Sink
 from kaiun.engine.runtime.docker_client import stream
 
 if TYPE_CHECKING:
@@ -99,6 +99,8 @@ class Follower:
     async def run(self) -> None:
         """Return when the container has stopped and all it wrote was handed over, or is gone."""
         position = self.positions.load(self.container.runtime_id)
+        if self.container.status is ContainerStatus.RUNNING:
+            position.done = False  # it may have been, before it was started again
         while not position.done:
             try:
                 await self._follow(position)

@@ -191,12 +191,14 @@ class Watcher:
 
     def _follow(self, seen: Observation, inspected: Json) -> None:
         driver = inspected["HostConfig"]["LogConfig"]["Type"]
-        begun = seen.runtime_id in self._followers or seen.status is ContainerStatus.CREATED
+        follower = self._followers.get(seen.runtime_id)
+        again = seen.status is ContainerStatus.RUNNING and follower is not None and follower.done()
+        begun = seen.status is ContainerStatus.CREATED or (follower is not None and not again)
         if begun or driver not in docker_spec.READABLE:
             return
         tty = inspected["Config"]["Tty"]
-        follower = Follower(self._docker, seen, tty, self._positions, self._sink)
-        self._followers[seen.runtime_id] = self._spawn(follower.run())
+        reading = Follower(self._docker, seen, tty, self._positions, self._sink).run()
+        self._followers[seen.runtime_id] = self._spawn(reading)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
