@@ -95,7 +95,7 @@ def test_engine_docker_save_and_registry_give_the_same(fast: Bench, tmp_path: Pa
     with store.opened(tmp_path / "a") as known:
         overlay = contents.of_engine(client, built.reference, known)
     with store.opened(tmp_path / "b") as known:
-        saved = contents.of_engine(client, built.reference, known, folders=False)
+        saved = contents.of_engine(client, built.reference, known, look=False)
     with store.opened(tmp_path / "c") as known:
         pulled = contents.of_registry(Registry(), parse(built.reference), known)
     assert overlay

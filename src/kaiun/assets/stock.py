@@ -77,7 +77,33 @@ def fill(order: Order) -> Stock:
     if not wanted:
         return Stock()
     digests = _digests(order, wanted)
-    found = _all(order, wanted, digests)
+    return _stocked(order, wanted, digests, _all(order, wanted, digests))
+
+
+def find(order: Order) -> Stock | None:
+    """Return the assets as `fill` does, None where something would have to be compiled.
+
+    Raises ImageError, Interrupted.
+    """
+    if caches.ASSETS in order.workshop.no_cache:
+        return None
+    wanted = groups.grouped(order.configs)
+    digests = _digests(order, wanted) if wanted else []
+    found = []
+    for digest in digests:
+        if (manifest := _existing(order, digest)) is None:
+            return None
+        found.append((manifest, False))
+    return _stocked(order, wanted, digests, found)
+
+
+def _stocked(
+    order: Order,
+    wanted: Sequence[Group],
+    digests: Sequence[str],
+    found: Sequence[tuple[AssetManifest, bool]],
+) -> Stock:
+    """Return what was found or compiled, and tell of it."""
     for line in report.lines(wanted, found):
         order.note(line)
     by_environment = {

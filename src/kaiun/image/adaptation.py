@@ -55,8 +55,7 @@ class Adapting:
 @contextmanager
 def adapted(recipe: Recipe, adapting: Adapting) -> Iterator[Recipe]:
     """Yield the recipe to build: the same where nothing has to be changed."""
-    original = recipe.context / recipe.dockerfile
-    text = original.read_bytes().decode("utf-8", "surrogateescape")
+    text = text_of(recipe)
     instructions = dockerfile.parse(text)
     edits: list[Edit] = []
     readers = [_caches(instructions, adapting, edits), _shim(instructions, adapting, edits)]
@@ -69,13 +68,26 @@ def adapted(recipe: Recipe, adapting: Adapting) -> Iterator[Recipe]:
             line = reader(line)
         return line
 
+    with rewritten(recipe, dockerfile.edit(text, edits)) as ours:
+        yield replace(ours, read=read)
+
+
+@contextmanager
+def rewritten(recipe: Recipe, text: str) -> Iterator[Recipe]:
+    """Yield the recipe with another text for its Dockerfile, in a file that ends with the block."""
+    original = recipe.context / recipe.dockerfile
     with tempfile.TemporaryDirectory(prefix="kaiun-dockerfile-") as folder:
         copy = Path(folder) / original.name
-        copy.write_bytes(dockerfile.edit(text, edits).encode("utf-8", "surrogateescape"))
+        copy.write_bytes(text.encode("utf-8", "surrogateescape"))
         ignore = original.with_name(original.name + _IGNORE)
         if ignore.is_file():
             shutil.copyfile(ignore, copy.with_name(ignore.name))
-        yield replace(recipe, dockerfile=str(copy), read=read)
+        yield replace(recipe, dockerfile=str(copy))
+
+
+def text_of(recipe: Recipe) -> str:
+    """Return the text of the Dockerfile that is built; odd bytes survive in it."""
+    return (recipe.context / recipe.dockerfile).read_bytes().decode("utf-8", "surrogateescape")
 
 
 def _caches(instructions: Instructions, adapting: Adapting, edits: list[Edit]) -> Reader:

@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,12 +110,12 @@ def require_engine(client: Client) -> None:
 @functools.cache
 def select(programs: tuple[str, ...]) -> Client:
     """Return the first of `programs` that can; remembered for this process."""
-    tried = []
-    for program in programs:
-        verdict = _examine(program)
+    with ThreadPoolExecutor(thread_name_prefix="docker") as pool:
+        verdicts = list(pool.map(_examine, programs))
+    for verdict in verdicts:
         if isinstance(verdict, Client):
             return verdict
-        tried.append(f"{program}: {verdict}")
+    tried = [f"{program}: {why}" for program, why in zip(programs, verdicts, strict=True)]
     raise ImageError(
         "no docker client here can build with BuildKit" if tried else "docker is not installed",
         hint="apt-get install docker-buildx (or docker-buildx-plugin)"

@@ -36,12 +36,10 @@ _GZIP = b"\x1f\x8b"
 _BLOCK = 1 << 20
 
 
-def of_engine(
-    client: Client, image: str, store: Store, *, folders: bool = True
-) -> list[File] | None:
+def of_engine(client: Client, image: str, store: Store, *, look: bool = True) -> list[File] | None:
     """Return the files of an image that the engine has; None where it has none of that name.
 
-    Without `folders` the engine's own are not looked into. Raises ImageError.
+    Without `look` the engine's own folders are not looked into. Raises ImageError.
     """
     done = probe.call(client, "image", "inspect", "--", image)
     if done.returncode:
@@ -50,7 +48,7 @@ def of_engine(
     diff_ids = found["RootFS"].get("Layers") or []
 
     def read(missing: Sequence[str], examiner: Examiner) -> Layers:
-        own = _folders(found, diff_ids) if folders else None
+        own = folders(found, diff_ids) if look else None
         if own is None:
             return _saved(client, found["Id"], missing, examiner)
         return {each: tree.from_folder(own[each], examiner, overlay=True) for each in missing}
@@ -71,7 +69,7 @@ def of_registry(registry: Registry, reference: Reference, store: Store) -> list[
     return files_of_layers(store, diff_ids, read)
 
 
-def _folders(found: Mapping[str, Any], diff_ids: Sequence[str]) -> dict[str, Path] | None:
+def folders(found: Mapping[str, Any], diff_ids: Sequence[str]) -> dict[str, Path] | None:
     """Return where overlayfs keeps each layer; None unless all can be read here.
 
     Source: Docker, storage drivers, overlay2: LowerDir has the topmost first.

@@ -7,6 +7,7 @@ image's package database, so that the next commit finds it ready: as a layer tha
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import time
@@ -18,7 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from kaiun.errors import ImageError
-from kaiun.image import probe, startfile
+from kaiun.image import probe, startfile, tail
 from kaiun.image.build import Recipe, build
 from kaiun.image.events import BuildEvent
 from kaiun.image.layerassets import NO_ASSETS, Assets
@@ -78,11 +79,11 @@ def look(plain: str, layering: Layering) -> Base:
     return Base(plain, facts, probe.look(layering.client, plain, level, facts.workdir))
 
 
-def add(base: Base, recipe: Recipe, layering: Layering, assets: Assets = NO_ASSETS) -> None:
+def add(base: Base, recipe: Recipe, layering: Layering, assets: Assets = NO_ASSETS) -> str | None:
     """Build `recipe.name`: the image of the user's Dockerfile and the layer on top.
 
-    Where kaiun.yml has no `start:` and the image can have no Python, it stays as it is, with a
-    note. Raises ImageError.
+    Return the image that Python came from, "" where there was one. Where kaiun.yml has no `start:`
+    and the image can have no Python, it stays as it is, with a note: None. Raises ImageError.
     """
     began = time.monotonic()
     facts, found = base.facts, base.found
@@ -101,8 +102,9 @@ def add(base: Base, recipe: Recipe, layering: Layering, assets: Assets = NO_ASSE
             raise
         layering.tell(f"no layer of kaiun: {problem.message}; `start:` would need it")
         probe.tag(layering.client, base.name, recipe.name)
-        return
+        return None
     layering.tell(_cost(layering.client, recipe.name, facts, found, time.monotonic() - began))
+    return ready
 
 
 def need(document: Json) -> Need:
@@ -143,6 +145,19 @@ def write(
     (context / "arrangement.json").write_text(json.dumps(arrangement, ensure_ascii=False))
 
 
+def digest(document: Json, facts: ImageFacts, assets: Assets) -> str:
+    """Return what names the layer's content, its REVISION apart, and the labels that go with it."""
+    found = hashlib.sha256(json.dumps(assets.labels).encode())
+    with TemporaryDirectory(prefix="kaiun-layer-", ignore_cleanup_errors=True) as folder:
+        context = Path(folder) / "layer"
+        write(context, document, facts, "", assets)
+        for path in sorted(context.rglob("*")):
+            if path.is_file():
+                found.update(f"\0{path.relative_to(context)}\0".encode())
+                found.update(hashlib.sha256(path.read_bytes()).digest())
+    return found.hexdigest()
+
+
 def dockerfile(plain: str, facts: ImageFacts, ready: str) -> str:
     """Return the Dockerfile of the layer: one RUN, so one layer.
 
@@ -156,8 +171,7 @@ def dockerfile(plain: str, facts: ImageFacts, ready: str) -> str:
             "USER 0:0",
             *([f"COPY --from={ready} / /"] if ready else []),
             f"RUN {mounts} sh {SETUP}/setup.sh arrange",
-            'ENTRYPOINT ["/opt/kaiun/entry"]',
-            f"CMD {json.dumps(list(facts.command))}",
+            *tail.lines("", "", facts.command),
             f"USER {facts.user}" if facts.user else "",
             "",
         )

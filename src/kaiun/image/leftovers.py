@@ -1,7 +1,8 @@
 """What a build that was killed (kill -9, a power cut) left in the Docker Engine.
 
 The image of the user's Dockerfile, to which kaiun adds its layer, has a name for as long as the
-build runs, and so have the containers that compile assets. The name says which build of which
+build runs, and so have the layer that is carried over from the last build and the containers that
+compile assets. The name says which build of which
 state home made it, so that a later build can tell whether that one still lives: its lock is held.
 """
 
@@ -18,12 +19,18 @@ if TYPE_CHECKING:
     from kaiun.image.client import Client
 
 PLAIN = "kaiun-plain"
+LAYER = "kaiun-layer"
 COMPILE = "kaiun-compile"
 
 
 def plain_name(home: Path, name: str) -> str:
     """Return the name of the plain image while image `name` is built."""
     return f"{PLAIN}:{_key(home)}-{lock.key(name)}"
+
+
+def layer_name(home: Path, name: str) -> str:
+    """Return the name of the image that holds nothing but kaiun's layer, meanwhile."""
+    return f"{LAYER}:{_key(home)}-{lock.key(name)}"
 
 
 def compile_name(home: Path, name: str) -> str:
@@ -43,11 +50,12 @@ def sweep(client: Client, home: Path) -> None:
 
 
 def _sweep_images(client: Client, home: Path) -> None:
-    listed = probe.call(client, "image", "ls", "--format={{.Tag}}", PLAIN)
-    for tag in listed.stdout.split():
-        ours, _, key = tag.partition("-")
-        if ours == _key(home) and not lock.is_held(home / "locks" / f"{key}.lock"):
-            probe.untag(client, f"{PLAIN}:{tag}")
+    ours = (f"--filter=reference={each}:{_key(home)}-*" for each in (PLAIN, LAYER))
+    listed = probe.call(client, "image", "ls", "--format={{.Repository}}:{{.Tag}}", *ours)
+    for name in listed.stdout.split():
+        key = name.rpartition("-")[2]
+        if not lock.is_held(home / "locks" / f"{key}.lock"):
+            probe.untag(client, name)
 
 
 def _key(home: Path) -> str:

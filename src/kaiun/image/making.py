@@ -6,38 +6,51 @@ One build of an image at a time; who comes second follows the first.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kaiun.cpu import levels, shim
 from kaiun.errors import ImageError
-from kaiun.image import baseline, caches, layer, leftovers, lock, probe, record, registrycache
+from kaiun.image import (
+    again,
+    baseline,
+    caches,
+    layer,
+    leftovers,
+    lock,
+    probe,
+    record,
+    registrycache,
+)
 from kaiun.image import client as clients
 from kaiun.image.adaptation import Adapting, adapted
 from kaiun.image.build import Recipe, build
 from kaiun.image.events import BuildEvent
+from kaiun.image.layer import Base
 from kaiun.image.layerassets import NO_ASSETS, Assets
 from kaiun.image.push import logged_in, push
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from kaiun.assets.stock import Order
     from kaiun.config.schema import Config
     from kaiun.image.client import Client
     from kaiun.image.ensure import Job
-    from kaiun.image.layer import Base
+    from kaiun.image.probe import Found
     from kaiun.image.reference import Reference
     from kaiun.image.revision import Revision
     from kaiun.image.source import Source
+    from kaiun.image.startfile import ImageFacts
 
 
 def make(job: Job) -> tuple[str, bool]:
     """Build under the lock; return the digest, and False if another build was faster."""
     dockerfile = job.supply.dockerfile()
     client = clients.find()
-    clients.require_engine(client)
     home, stop = job.workshop.home, job.workshop.stop
     with (
         record.Follower(home, job.name, job.tell) as follower,
@@ -48,31 +61,56 @@ def make(job: Job) -> tuple[str, bool]:
             return digest, False
         if follower.failure and not job.workshop.no_cache:
             raise follower.failure  # of the build that we watched: the same commit fails again
-        leftovers.sweep(client, home)
         with record.kept(home, job.name, job.workshop.progress) as progress:
             workshop = replace(job.workshop, progress=progress)
-            return _publish(client, dockerfile, replace(job, workshop=workshop)), True
+            try:
+                return _publish(client, dockerfile, replace(job, workshop=workshop)), True
+            except ImageError:
+                clients.require_engine(client)  # else that is what is wrong
+                raise
 
 
 def _publish(client: Client, dockerfile: str, job: Job) -> str:
     """Build and push; return the digest."""
     stop = job.workshop.stop
-    for warning in job.supply.warnings():
-        job.tell(BuildEvent("note", "output", line=warning))
     credentials = job.workshop.injected(job.target.registry)
     with (
+        _beside(client, job) as beside,
         job.supply.unpacked(stop) as directory,
         logged_in(client, job.target, credentials) as ours,
         adapted(_recipe(job, directory, dockerfile), _adapting(ours, job)) as recipe,
     ):
         if not job.wanted.cache:
-            _build(ours, recipe, job)
+            _build(ours, recipe, beside, job)
             return _push(ours, job, job.target)
         kept = registrycache.of(recipe, job.target)
-        _build(ours, kept.importing(recipe), job)
+        _build(ours, kept.importing(recipe), beside, job)
         digest = _push(ours, job, job.target)
         _export(ours, kept, kept.importing(recipe), job)
         return digest
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What is done while an image is built, which need not wait for it."""
+
+    pool: ThreadPoolExecutor
+    carried: Future[again.Carried | None]
+
+
+@contextmanager
+def _beside(client: Client, job: Job) -> Iterator[Beside]:
+    """Load the layer of the last build, look for what a user would miss, clear up."""
+    place = job.workshop.home, job.target.name, job.name, job.revision.sha
+    with ThreadPoolExecutor(2, thread_name_prefix="beside") as pool:
+        carried = pool.submit(again.carry, client, *place)
+        warnings = pool.submit(job.supply.warnings)
+        pool.submit(leftovers.sweep, client, job.workshop.home)
+        try:
+            yield Beside(pool, carried)
+        finally:
+            for warning in warnings.result():
+                job.tell(BuildEvent("note", "output", line=warning))
 
 
 def _push(client: Client, job: Job, target: Reference) -> str:
@@ -94,7 +132,7 @@ def _export(client: Client, kept: registrycache.Kept, recipe: Recipe, job: Job) 
         job.tell(BuildEvent("note", "output", line=line))
 
 
-def _build(client: Client, recipe: Recipe, job: Job) -> None:
+def _build(client: Client, recipe: Recipe, beside: Beside, job: Job) -> None:
     """Build the image of the user's Dockerfile; for the app's image, add kaiun's layer."""
     stop = job.workshop.stop
     judging = baseline.Judging(client, job.workshop.home, job.wanted, job.tell, stop)
@@ -102,16 +140,32 @@ def _build(client: Client, recipe: Recipe, job: Job) -> None:
         build(client, recipe, progress=job.tell, stop=stop)
         baseline.judge(recipe, judging)
         return
-    plain = leftovers.plain_name(job.workshop.home, job.name)
     configs = job.supply.configs(job.tell)
     layering = layer.Layering(client, job.tell, stop, configs, job.revision.sha)
+    place = job.workshop.home, job.target.name
+    last = again.Again(*place, recipe, layering, beside.carried, beside.pool.submit)
+    made = last.attempt(lambda facts, found: _stocked(client, facts, found, configs, job))
+    if made:
+        baseline.judge(made, judging)
+    else:
+        _layered(last, judging, job)
+
+
+def _layered(last: again.Again, judging: baseline.Judging, job: Job) -> None:
+    """Go the whole way: build the plain image, look into it, build the layer on top of it."""
+    client, recipe, layering = judging.client, last.recipe, last.layering
+    plain = leftovers.plain_name(job.workshop.home, job.name)
     try:
-        build(client, replace(recipe, name=plain), progress=job.tell, stop=stop)
+        build(client, replace(recipe, name=plain), progress=job.tell, stop=layering.stop)
         labelled = baseline.labelled(plain, recipe, judging)
         base = layer.look(plain, layering)
-        with _assets(client, base, configs, job) as assets:
-            layer.add(base, labelled, layering, assets)
+        with _assets(client, base, layering.configs, job) as assets:
+            python = layer.add(base, labelled, layering, assets)
         baseline.judge(labelled, judging)
+        if python is not None:
+            labels = {**labelled.labels, **assets.labels}
+            own = {name: each for name, each in labels.items() if name not in recipe.labels}
+            last.learn(base, own, python, assets)
     finally:
         probe.untag(client, plain)
 
@@ -124,18 +178,48 @@ def _adapting(client: Client, job: Job) -> Adapting:
 
 
 @contextmanager
-def _assets(client: Client, base: Base, configs: dict[str, Config], job: Job) -> Iterator[Assets]:
+def _assets(
+    client: Client, base: Base, configs: Mapping[str, Config], job: Job
+) -> Iterator[Assets]:
     """Find or compile the assets of all environments; plan where they go.
 
     What compiling left in the Docker Engine is cleared away meanwhile, and gone after the block.
     """
-    if not any(config.assets for config in configs.values()):
+    if not _have_assets(configs):
         yield NO_ASSETS
         return
     from kaiun.assets import bake, stock  # which import this package
 
+    with _order(client, base, configs, job) as order:
+        stocked = stock.fill(order)
+        yield Assets(stocked, bake.plan(configs, stocked, base.facts.workdir))
+
+
+def _stocked(
+    client: Client, facts: ImageFacts, found: Found, configs: Mapping[str, Config], job: Job
+) -> Assets | None:
+    """Find the assets of all environments, as `_assets` does; None where one must be compiled."""
+    if not _have_assets(configs):
+        return NO_ASSETS
+    from kaiun.assets import bake, stock
+
+    with _order(client, Base("", facts, found), configs, job) as order:
+        stocked = stock.find(order)
+        if stocked is None:
+            return None
+        return Assets(stocked, bake.plan(configs, stocked, facts.workdir))
+
+
+def _have_assets(configs: Mapping[str, Config]) -> bool:
+    return any(config.assets for config in configs.values())
+
+
+@contextmanager
+def _order(client: Client, base: Base, configs: Mapping[str, Config], job: Job) -> Iterator[Order]:
+    from kaiun.assets.stock import Order
+
     with ThreadPoolExecutor(1, thread_name_prefix="cleaning") as cleaning:
-        order = stock.Order(
+        yield Order(
             client=client,
             image=base.name,
             facts=base.facts,
@@ -149,8 +233,6 @@ def _assets(client: Client, base: Base, configs: dict[str, Config], job: Job) ->
             tell=job.tell,
             cleaning=cleaning,
         )
-        stocked = stock.fill(order)
-        yield Assets(stocked, bake.plan(configs, stocked, base.facts.workdir))
 
 
 def _recipe(job: Job, directory: Path, dockerfile: str) -> Recipe:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kaiun.image import dockerfile, probe
+from kaiun.image.adaptation import text_of
 from kaiun.image.build import Recipe, build
 from kaiun.image.events import silent
 
@@ -59,6 +60,6 @@ class Kept:
 
 def of(recipe: Recipe, target: Reference) -> Kept:
     """Return the images that hold the cache of a Dockerfile."""
-    text = (recipe.context / recipe.dockerfile).read_bytes().decode("utf-8", "surrogateescape")
-    copied = dockerfile.copied_from(dockerfile.parse(text), recipe.target.lower())
+    instructions = dockerfile.parse(text_of(recipe))
+    copied = dockerfile.copied_from(instructions, recipe.target.lower())
     return Kept(target, {TAG: recipe.target, **{f"{TAG}-{name}": name for name in copied}})

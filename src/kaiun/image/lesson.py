@@ -1,0 +1,151 @@
+"""What a build of an image learnt, kept so that the next one can be a single step.
+
+A build looks into the image of the user's Dockerfile, has kaiun's layer made inside of it and
+looks at that again: two builds and a container. As long as nothing but the app's own files
+changes, all of this comes out the same. So it is kept (notebook.py), the layer's files too,
+together with what it depends on; whether it still holds is seen in the image that it made.
+
+Reading layers needs overlayfs and root; elsewhere nothing is learnt.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from kaiun.image import contents, guard, probe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from kaiun.image.client import Client
+    from kaiun.image.guard import Guard
+    from kaiun.image.probe import Found
+    from kaiun.image.startfile import ImageFacts
+
+REVISION = "opt/kaiun/REVISION"
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What holds for every image that `recipe` makes while `ground` stays."""
+
+    recipe: str  # digest of the Dockerfile and of what else goes into the build
+    facts: ImageFacts
+    found: Found
+    python: str  # the image that holds Python, "" where the app's has one
+    content: str  # digest of what kaiun's layer was made from
+    labels: Mapping[str, str]
+    ground: Ground
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """The image of the user's Dockerfile, as far as kaiun's layer depends on it."""
+
+    layers: tuple[str, ...]  # diff ids, all but those on top that hold the app's files alone
+    states: Mapping[str, str]  # of the files that the layer keeps or replaces, in those on top
+    history: tuple[str, ...]  # its instructions, the newest first
+    files: tuple[str, ...] = ()  # which files these are, relative to WORKDIR
+    trees: tuple[str, ...] = ()  # and folders, whose content matters
+
+    def guard(self, facts: ImageFacts, found: Found) -> Guard:
+        made = guard.of(facts.workdir, facts.variables, found.python, self.files)
+        return replace(made, places=made.places | frozenset(self.trees))
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image of the engine; `folders` are where its layers can be read, if they can."""
+
+    config: Mapping[str, Any]
+    layers: tuple[str, ...]  # diff ids, the lowest first
+    history: tuple[str, ...]  # instructions, the newest first
+    folders: Mapping[str, Path] | None
+
+    def below(self, layers: int, instructions: int) -> Image:
+        """Return the image without its newest layers and instructions."""
+        kept = self.layers[: len(self.layers) - layers]
+        return replace(self, layers=kept, history=self.history[instructions:])
+
+
+def image(client: Client, name: str) -> Image | None:
+    """Return an image of the engine, None where it has none of that name."""
+    history = ("image", "history", "--no-trunc", "--format={{.CreatedBy}}", name)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(probe.call, client, *history)
+        said = probe.call(client, "image", "inspect", "--", name)
+        told = asked.result()
+    if said.returncode or told.returncode:
+        return None
+    found = json.loads(said.stdout)[0]
+    layers = tuple(found["RootFS"].get("Layers") or ())
+    folders = contents.folders(found, layers)
+    return Image(found["Config"], layers, tuple(told.stdout.splitlines()), folders)
+
+
+def survey(plain: Image, ground: Ground, facts: ImageFacts, found: Found) -> Ground | None:
+    """Return the ground with what `plain` has of it; None where its layers cannot be read."""
+    if plain.folders is None:
+        return None
+    watch = ground.guard(facts, found)
+    on_top: list[Mapping[str, str]] = []
+    layers = list(plain.layers)
+    while layers and (states := watch.states(plain.folders[layers[-1]])) is not None:
+        on_top.append(states)
+        layers.pop()
+    return replace(ground, layers=tuple(layers), states=guard.joined(on_top), history=plain.history)
+
+
+def holds(lesson: Lesson, plain: Image) -> bool:
+    """Return whether `plain`, of the same recipe, is in all that matters as it was."""
+    ground, facts = lesson.ground, lesson.facts
+    bottom = len(ground.layers)
+    config = plain.config
+    same = (
+        (config.get("User") or "", config.get("WorkingDir") or "/", tuple(config.get("Env") or ()))
+        == (facts.user, facts.workdir, facts.variables)
+        and plain.history == ground.history
+        and plain.layers[:bottom] == ground.layers
+    )
+    if not same or plain.folders is None:
+        return False
+    watch = ground.guard(facts, lesson.found)
+    states = [watch.states(plain.folders[each]) for each in reversed(plain.layers[bottom:])]
+    return None not in states and guard.joined(filter(None, states)) == ground.states
+
+
+def packed(made: Image) -> bytes | None:
+    """Return the topmost layer of an image as a tar, without REVISION.
+
+    None where it cannot be read, or takes away something of what is below it.
+    """
+    if made.folders is None:
+        return None
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        top = made.folders[made.layers[-1]]
+        for path in sorted(top.rglob("*")):
+            inside = path.relative_to(top)
+            if path.is_char_device() or (path.is_dir() and guard.is_opaque(path)):
+                return None
+            if str(inside) != REVISION:
+                tar.add(path, str(inside), recursive=False)
+    return buffer.getvalue()
+
+
+def with_revision(layer: bytes, revision: str) -> bytes:
+    """Return the tar of the layer with the REVISION of a commit."""
+    buffer = io.BytesIO(layer)
+    data = f"{revision}\n".encode()
+    with tarfile.open(fileobj=buffer, mode="a", format=tarfile.PAX_FORMAT) as tar:
+        entry = tarfile.TarInfo(REVISION)
+        entry.size, entry.mode, entry.mtime = len(data), 0o644, int(time.time())
+        tar.addfile(entry, io.BytesIO(data))
+    return buffer.getvalue()
