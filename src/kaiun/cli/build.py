@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import click
 
 from kaiun.cli.common import Setup, verb, workshop_of
 from kaiun.cli.nocache import WithCaches, no_cache_option
+from kaiun.errors import KaiunError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,12 +43,29 @@ def command(setup: Setup, rev: str, no_cache: frozenset[str], watch: bool, prepa
     if prepare:
         buildhost.prepare(setup, rev)
         return
+    find_docker_meanwhile()
     revision = setup.revision(rev or "HEAD")
     config, aws = setup.configure(revision.sha)
     progress = Building(setup.console)
     workshop = workshop_of(config, connected, progress, no_cache)
     make = buildhost.watched if watch else ensure_all
     show(setup.console, make(config, revision, workshop))
+
+
+def find_docker_meanwhile() -> None:
+    """Look for a docker client while kaiun.yml is read: each program has to be asked.
+
+    What is wrong is told by the build, if it needs one.
+    """
+    from threading import Thread
+
+    from kaiun.image import client
+
+    def look() -> None:
+        with suppress(KaiunError):
+            client.find()
+
+    Thread(target=look, name="docker", daemon=True).start()
 
 
 def show(console: Console, built: Mapping[str, Built]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import subprocess
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kaiun.errors import ImageError, KaiunError
 from kaiun.image import layer, leftovers, lesson, notebook, probe, startfile, tail
@@ -20,7 +20,7 @@ from kaiun.image.lesson import Ground, Lesson
 from kaiun.image.registrycache import INLINE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from kaiun.image.client import Client
@@ -42,6 +42,14 @@ class Carried:
 
 
 @dataclass(frozen=True, slots=True)
+class Made:
+    """The image that was made: by which recipe, and what the engine says of it."""
+
+    recipe: Recipe
+    said: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Again:
     """A build that may have a lesson. `image` is the name without the tag."""
 
@@ -58,8 +66,8 @@ class Again:
         args = [each for each in recipe.args if each != INLINE]
         return notebook.recipe_digest(self.image, text_of(recipe), recipe.target, args)
 
-    def attempt(self, stocked: Stocked) -> Recipe | None:
-        """Return the recipe that made the image; None where the whole way is to be gone.
+    def attempt(self, stocked: Stocked) -> Made | None:
+        """Return the image; None where the whole way is to be gone.
 
         Raises ImageError with the failed step of the user's Dockerfile; Interrupted.
         """
@@ -71,7 +79,7 @@ class Again:
         finally:
             self.later(probe.untag, self.layering.client, carried.layer)
 
-    def _attempt(self, carried: Carried, stocked: Stocked) -> Recipe | None:
+    def _attempt(self, carried: Carried, stocked: Stocked) -> Made | None:
         last = carried.lesson
         if self.recipe.no_cache or last.recipe != self.digest:
             return None
@@ -102,7 +110,7 @@ class Again:
         learnt = Lesson(self.digest, base.facts, base.found, python, content, labels, surveyed)
         notebook.keep(self.home, self.image, learnt, files)
 
-    def _build(self, text: str, last: Lesson, stocked: Stocked) -> Recipe | None:
+    def _build(self, text: str, last: Lesson, stocked: Stocked) -> Made | None:
         """Build, and meanwhile work out what the layer would be made from today."""
         layering = self.layering
         args = tuple(each for each in self.recipe.args if each != INLINE)
@@ -114,8 +122,8 @@ class Again:
             made = lesson.image(layering.client, ours.name)
             instructions = len(tail.lines("layer", last.python, ()))
             plain = made and made.below(_layers(last.python), instructions)
-            if plain and lesson.holds(last, plain) and content.result() == last.content:
-                return ours
+            if made and plain and lesson.holds(last, plain) and content.result() == last.content:
+                return Made(ours, made.said)
         probe.untag(layering.client, self.recipe.name)
         return None
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kaiun.cpu import levels, report, store
 from kaiun.cpu.verdict import Kind
@@ -59,12 +59,12 @@ def labelled(image: str, recipe: Recipe, judging: Judging) -> Recipe:
     return replace(recipe, labels={**recipe.labels, report.LABEL: found.label()})
 
 
-def judge(recipe: Recipe, judging: Judging) -> None:
+def judge(recipe: Recipe, judging: Judging, said: Mapping[str, Any] | None = None) -> None:
     """Judge the image that `recipe` made; give it the label where the recipe did not have it.
 
-    Raises ImageError as `labelled` does.
+    `said` is what the engine says of it, where that is known. Raises ImageError as `labelled` does.
     """
-    found = _scanned(recipe.name, judging)
+    found = _scanned(recipe.name, judging, said)
     if found is None or recipe.labels.get(report.LABEL) == found.label():
         return
     _tell(found, judging)
@@ -79,13 +79,13 @@ def judge(recipe: Recipe, judging: Judging) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _scanned(image: str, judging: Judging) -> Report | None:
+def _scanned(image: str, judging: Judging, said: Mapping[str, Any] | None = None) -> Report | None:
     """Return what a scan says; None, with a note, where none can be made and none was asked for."""
     baseline = levels.parse(judging.wanted.cpu or UNSET)
     allowed = dict(judging.wanted.cpu_allow)
     try:
         with store.opened(judging.home) as known:
-            files = contents.of_engine(judging.client, image, known)
+            files = contents.of_engine(judging.client, image, known, said=said)
     except (KaiunError, OSError) as problem:
         if judging.wanted.cpu:
             raise ImageError(f"the CPU scan failed: {problem}", where=image) from problem

@@ -11,17 +11,15 @@ import gzip
 import hashlib
 import io
 import json
-import os
 import subprocess
 import tarfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from kaiun.cpu import tree
 from kaiun.cpu.scan import files_of_layers
 from kaiun.errors import ImageError
-from kaiun.image import probe
+from kaiun.image import overlay, probe
 
 if TYPE_CHECKING:
     from kaiun.cpu.examiner import Examiner
@@ -36,19 +34,26 @@ _GZIP = b"\x1f\x8b"
 _BLOCK = 1 << 20
 
 
-def of_engine(client: Client, image: str, store: Store, *, look: bool = True) -> list[File] | None:
+def of_engine(
+    client: Client,
+    image: str,
+    store: Store,
+    *,
+    look: bool = True,
+    said: Mapping[str, Any] | None = None,
+) -> list[File] | None:
     """Return the files of an image that the engine has; None where it has none of that name.
 
-    Without `look` the engine's own folders are not looked into. Raises ImageError.
+    Without `look` the engine's own folders are not looked into; `said` is what the engine says of
+    the image, where that is known. Raises ImageError.
     """
-    done = probe.call(client, "image", "inspect", "--", image)
-    if done.returncode:
+    found = said or probe.said(client, image)
+    if found is None:
         return None
-    found = json.loads(done.stdout)[0]
     diff_ids = found["RootFS"].get("Layers") or []
 
     def read(missing: Sequence[str], examiner: Examiner) -> Layers:
-        own = folders(found, diff_ids) if look else None
+        own = overlay.folders(found, diff_ids) if look else None
         if own is None:
             return _saved(client, found["Id"], missing, examiner)
         return {each: tree.from_folder(own[each], examiner, overlay=True) for each in missing}
@@ -67,23 +72,6 @@ def of_registry(registry: Registry, reference: Reference, store: Store) -> list[
         return {each: _blob(registry, reference, blobs[each], examiner) for each in missing}
 
     return files_of_layers(store, diff_ids, read)
-
-
-def folders(found: Mapping[str, Any], diff_ids: Sequence[str]) -> dict[str, Path] | None:
-    """Return where overlayfs keeps each layer; None unless all can be read here.
-
-    Source: Docker, storage drivers, overlay2: LowerDir has the topmost first.
-    """
-    driver = found.get("GraphDriver") or {}
-    data = driver.get("Data") or {}
-    if driver.get("Name") != "overlay2" or "UpperDir" not in data:
-        return None
-    lower = data.get("LowerDir", "").split(":") if data.get("LowerDir") else []
-    folders = [Path(name) for name in reversed([data["UpperDir"], *lower])]
-    readable = all(os.access(folder, os.R_OK | os.X_OK) for folder in folders)
-    if os.geteuid() != 0 or not readable or len(folders) != len(diff_ids):
-        return None
-    return dict(zip(diff_ids, folders, strict=True))
 
 
 def _saved(

@@ -11,14 +11,13 @@ Reading layers needs overlayfs and root; elsewhere nothing is learnt.
 from __future__ import annotations
 
 import io
-import json
 import tarfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from kaiun.image import contents, guard, probe
+from kaiun.image import guard, overlay, probe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +63,7 @@ class Ground:
 class Image:
     """An image of the engine; `folders` are where its layers can be read, if they can."""
 
-    config: Mapping[str, Any]
+    said: Mapping[str, Any]  # by docker image inspect
     layers: tuple[str, ...]  # diff ids, the lowest first
     history: tuple[str, ...]  # instructions, the newest first
     folders: Mapping[str, Path] | None
@@ -80,14 +79,13 @@ def image(client: Client, name: str) -> Image | None:
     history = ("image", "history", "--no-trunc", "--format={{.CreatedBy}}", name)
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(probe.call, client, *history)
-        said = probe.call(client, "image", "inspect", "--", name)
+        found = probe.said(client, name)
         told = asked.result()
-    if said.returncode or told.returncode:
+    if found is None or told.returncode:
         return None
-    found = json.loads(said.stdout)[0]
     layers = tuple(found["RootFS"].get("Layers") or ())
-    folders = contents.folders(found, layers)
-    return Image(found["Config"], layers, tuple(told.stdout.splitlines()), folders)
+    folders = overlay.folders(found, layers)
+    return Image(found, layers, tuple(told.stdout.splitlines()), folders)
 
 
 def survey(plain: Image, ground: Ground, facts: ImageFacts, found: Found) -> Ground | None:
@@ -107,7 +105,7 @@ def holds(lesson: Lesson, plain: Image) -> bool:
     """Return whether `plain`, of the same recipe, is in all that matters as it was."""
     ground, facts = lesson.ground, lesson.facts
     bottom = len(ground.layers)
-    config = plain.config
+    config = plain.said["Config"]
     same = (
         (config.get("User") or "", config.get("WorkingDir") or "/", tuple(config.get("Env") or ()))
         == (facts.user, facts.workdir, facts.variables)

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from kaiun.cpu import levels, shim
 from kaiun.errors import ImageError
 from kaiun.image import (
     again,
-    baseline,
     caches,
     layer,
     leftovers,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from kaiun.assets.stock import Order
     from kaiun.config.schema import Config
+    from kaiun.image.baseline import Judging
     from kaiun.image.client import Client
     from kaiun.image.ensure import Job
     from kaiun.image.probe import Found
@@ -105,12 +106,19 @@ def _beside(client: Client, job: Job) -> Iterator[Beside]:
     with ThreadPoolExecutor(2, thread_name_prefix="beside") as pool:
         carried = pool.submit(again.carry, client, *place)
         warnings = pool.submit(job.supply.warnings)
-        pool.submit(leftovers.sweep, client, job.workshop.home)
+        pool.submit(_prepare_end, client, carried, job)
         try:
             yield Beside(pool, carried)
         finally:
             for warning in warnings.result():
                 job.tell(BuildEvent("note", "output", line=warning))
+
+
+def _prepare_end(client: Client, carried: Future[again.Carried | None], job: Job) -> None:
+    """Do what would only hold up the beginning of the build."""
+    carried.result()
+    import_module("kaiun.image.baseline")  # takes as long as a small step
+    leftovers.sweep(client, job.workshop.home)
 
 
 def _push(client: Client, job: Job, target: Reference) -> str:
@@ -135,10 +143,9 @@ def _export(client: Client, kept: registrycache.Kept, recipe: Recipe, job: Job) 
 def _build(client: Client, recipe: Recipe, beside: Beside, job: Job) -> None:
     """Build the image of the user's Dockerfile; for the app's image, add kaiun's layer."""
     stop = job.workshop.stop
-    judging = baseline.Judging(client, job.workshop.home, job.wanted, job.tell, stop)
     if not job.wanted.layer:
         build(client, recipe, progress=job.tell, stop=stop)
-        baseline.judge(recipe, judging)
+        _judge(client, recipe, job)
         return
     configs = job.supply.configs(job.tell)
     layering = layer.Layering(client, job.tell, stop, configs, job.revision.sha)
@@ -146,28 +153,42 @@ def _build(client: Client, recipe: Recipe, beside: Beside, job: Job) -> None:
     last = again.Again(*place, recipe, layering, beside.carried, beside.pool.submit)
     made = last.attempt(lambda facts, found: _stocked(client, facts, found, configs, job))
     if made:
-        baseline.judge(made, judging)
+        _judge(client, made.recipe, job, made.said)
     else:
-        _layered(last, judging, job)
+        _layered(client, last, job)
 
 
-def _layered(last: again.Again, judging: baseline.Judging, job: Job) -> None:
+def _layered(client: Client, last: again.Again, job: Job) -> None:
     """Go the whole way: build the plain image, look into it, build the layer on top of it."""
-    client, recipe, layering = judging.client, last.recipe, last.layering
+    from kaiun.image import baseline
+
+    recipe, layering = last.recipe, last.layering
     plain = leftovers.plain_name(job.workshop.home, job.name)
     try:
         build(client, replace(recipe, name=plain), progress=job.tell, stop=layering.stop)
-        labelled = baseline.labelled(plain, recipe, judging)
+        labelled = baseline.labelled(plain, recipe, _judging(client, job))
         base = layer.look(plain, layering)
         with _assets(client, base, layering.configs, job) as assets:
             python = layer.add(base, labelled, layering, assets)
-        baseline.judge(labelled, judging)
+        _judge(client, labelled, job)
         if python is not None:
             labels = {**labelled.labels, **assets.labels}
             own = {name: each for name, each in labels.items() if name not in recipe.labels}
             last.learn(base, own, python, assets)
     finally:
         probe.untag(client, plain)
+
+
+def _judge(client: Client, recipe: Recipe, job: Job, said: Mapping[str, Any] | None = None) -> None:
+    from kaiun.image import baseline
+
+    baseline.judge(recipe, _judging(client, job), said)
+
+
+def _judging(client: Client, job: Job) -> Judging:
+    from kaiun.image.baseline import Judging
+
+    return Judging(client, job.workshop.home, job.wanted, job.tell, job.workshop.stop)
 
 
 def _adapting(client: Client, job: Job) -> Adapting:

@@ -8,7 +8,7 @@ import json
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from kaiun.errors import ImageError
 from kaiun.image.startfile import ImageFacts
@@ -187,12 +187,17 @@ true
 """
 
 
+def said(client: Client, image: str) -> dict[str, Any] | None:
+    """Return what the engine says of an image, None where it has none of that name."""
+    done = call(client, "image", "inspect", "--", image)
+    return None if done.returncode else cast("dict[str, Any]", json.loads(done.stdout)[0])
+
+
 def inspect(client: Client, image: str) -> ImageFacts:
     """Return what an image says of itself. Raises ImageError."""
-    done = call(client, "image", "inspect", "--", image)
-    if done.returncode:
+    found = said(client, image)
+    if found is None:
         raise ImageError("the image just built is not in the engine", where=image)
-    found = json.loads(done.stdout)[0]
     config = found["Config"]
     return ImageFacts(
         tuple(config.get("Entrypoint") or ()),

@@ -57,7 +57,7 @@ def plain(tmp_path: Path) -> Image:
     (app / "app/b.rb").write_text("x")
     folders = {f"sha256:{n}": tmp_path / str(n) for n in (1, 2, 3)}
     config = {"User": "app", "WorkingDir": "/app", "Env": ["PATH=/bin", "A=b=c"]}
-    return Image(config, tuple(folders), ("CMD x",), folders)
+    return Image({"Config": config}, tuple(folders), ("CMD x",), folders)
 
 
 def learnt(plain: Image) -> Lesson:
@@ -83,13 +83,13 @@ def test_lesson_holds_while_nothing_but_the_app_changes(plain: Image) -> None:
 def test_lesson_ends_where_the_image_below_is_another(plain: Image) -> None:
     known = learnt(plain)
     assert plain.folders is not None
-    config = dict(plain.config)
+    config = plain.said["Config"]
     for other in (
         replace(plain, layers=("sha256:1", "sha256:3")),
         replace(plain, history=("CMD y",)),
-        replace(plain, config={**config, "User": "root"}),
-        replace(plain, config={**config, "Env": ["PATH=/bin"]}),
-        replace(plain, config={**config, "WorkingDir": "/"}),
+        replace(plain, said={"Config": {**config, "User": "root"}}),
+        replace(plain, said={"Config": {**config, "Env": ["PATH=/bin"]}}),
+        replace(plain, said={"Config": {**config, "WorkingDir": "/"}}),
         replace(plain, folders=None),
     ):
         assert not lesson.holds(known, other)
