@@ -67,6 +67,17 @@ def test_vite() -> None:
     ] == "application/json"
 
 
+def test_vite_7_whose_hashes_have_dashes_inside() -> None:
+    found = collected(tree("vite7", "public/vite"))
+    assert set(immutable(found).values()) == {True}
+    assert {plain_name(file.path) for file in found.files} == {
+        "vite/assets/style.css",
+        *(f"vite/assets/{name}.js" for name in ("admin", "application", "later")),
+        *(f"vite/assets/{name}.js.map" for name in ("admin", "application", "later")),
+    }
+    assert [each.path for each in found.start] == ["public/vite/.vite/manifest.json"]
+
+
 def test_vite_without_hashes_in_names() -> None:
     document = {"a.js": {"file": "assets/react18.js", "css": ["assets/jquery.validate.css"]}}
     found = collected(

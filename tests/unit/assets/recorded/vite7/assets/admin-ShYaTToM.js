@@ -1,0 +1,2 @@
+console.log("admin");
+//# sourceMappingURL=admin-ShYaTToM.js.map

@@ -1,0 +1,2 @@
+function o(){console.log("later")}export{o as go};
+//# sourceMappingURL=later-DqYYOf0R.js.map
