@@ -88,10 +88,6 @@ class AssetBucket:
     def url(self, path: str = "") -> str:
         return f"s3://{self.name}/{self.prefix}{path}".rstrip("/")
 
-    def path(self, key: str) -> str:
-        """Return what a key is below the prefix."""
-        return key.removeprefix(self.prefix)
-
     def published(self, environment: str, revision: str) -> Published | None:
         """Return what a release of an environment refers to, None when nothing was published."""
         return self._read(f"{MANIFESTS}{environment}/{revision}.json")
@@ -121,7 +117,7 @@ class AssetBucket:
         """
         folders = {path.partition("/")[0] if "/" in path else "" for path in _paths(manifest)}
         found = parallel(partial(self._list, folder) for folder in sorted(folders))
-        return {self.path(each.key): each for some in found for each in some}
+        return {each.key.removeprefix(self.prefix): each for some in found for each in some}
 
     def delete(self, paths: Iterable[str]) -> None:
         """Delete files."""

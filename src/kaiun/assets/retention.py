@@ -26,6 +26,7 @@ from kaiun.aws.s3 import DELETED_A_CALL
 
 if TYPE_CHECKING:
     from kaiun.assets.bucket import AssetBucket, Published
+    from kaiun.aws.types import Listed
 
 DAY_S = 86_400
 
@@ -137,25 +138,35 @@ def collect(bucket: AssetBucket, found: Leftover) -> int:
 
 
 def _uploads(
-    bucket: AssetBucket, everything: Iterable[Published], owner: tuple[str, str], since: float
+    bucket: AssetBucket, everything: Sequence[Published], owner: tuple[str, str], since: float
 ) -> Uploads:
     """Return the publications that were announced. Of other owners all count as going on."""
     done = {(each.name, each.manifest.digest) for each in everything if each.owner == owner}
+    named = paths(everything)
     ended, lost, going_on = [], [], []
     stray: dict[str, int] = {}
     for each in bucket.read(bucket.names(PUBLISHING), PUBLISHING):
-        listed = bucket.listing(each.manifest) if each.owner == owner else {}
-        left = [listed[file.path] for file in each.manifest.files if file.path in listed]
         if each.owner != owner:
             going_on.append(each)
         elif (each.name, each.manifest.digest) in done:
             ended.append(each)
-        elif max([each.published, *(file.modified for file in left)]) < since:
-            lost.append(each)
-            stray |= {bucket.path(file.key): file.size for file in left}
-        else:
+        elif _is_young(each, left := _left(bucket, each, named), since):
             going_on.append(each)
+        else:
+            lost.append(each)
+            stray |= {path: found.size for path, found in left.items()}
     return Uploads(tuple(ended), tuple(lost), tuple(going_on), stray)
+
+
+def _left(bucket: AssetBucket, published: Published, named: set[str]) -> dict[str, Listed]:
+    """Return what is there of an upload's files, by path, without those that are `named`."""
+    listed = bucket.listing(published.manifest)
+    return {path: listed[path] for path in paths([published]) - named if path in listed}
+
+
+def _is_young(published: Published, left: Mapping[str, Listed], since: float) -> bool:
+    times = (published.published, *(found.modified for found in left.values()))
+    return max(times) >= since
 
 
 def _begun_since(bucket: AssetBucket, found: Leftover) -> list[Published]:

@@ -171,6 +171,17 @@ def test_files_that_s3_calls_young_stay(s3: FakeS3, bucket: AssetBucket, since: 
     assert examine(bucket, OWNER, needed(since=since)).empty
 
 
+def test_young_file_that_a_release_names_keeps_no_lost_publication(
+    s3: FakeS3, bucket: AssetBucket
+) -> None:
+    """Plain names are written anew by every deploy."""
+    announce(bucket, UNFINISHED, "5.css")
+    age(s3, 1.0)
+    fill(bucket, *RELEASES)
+    found = examine(bucket, OWNER, needed(newest=4, since=6.0))
+    assert found.files == {"5.css"}
+
+
 def test_publication_that_goes_on_keeps_what_it_names(s3: FakeS3, bucket: AssetBucket) -> None:
     """Of another environment, for there is no lock between the two."""
     fill(bucket, *RELEASES)
