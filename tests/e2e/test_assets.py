@@ -8,30 +8,13 @@ import urllib.error
 import urllib.request
 
 import pytest
+from e2e.page import BUCKET, objects, page_assets, repaint
 from e2e.world import World, until
-from support.browser import assets_of, browsing, load
+from support.browser import browsing, load
 
 pytestmark = [pytest.mark.e2e, pytest.mark.docker]
 
-BUCKET = "harbour-assets"
 HERO = "Good things, well shipped"
-PALETTE = "app/assets/stylesheets/_palette.scss"
-
-
-def page_assets(world: World) -> list[str]:
-    return assets_of(f"http://127.0.0.1:{world.web_port}/", world.get())
-
-
-def objects(world: World) -> set[str]:
-    found = world.aws_json("s3api", "list-objects-v2", "--bucket", BUCKET)["Contents"]
-    return {row["Key"] for row in found}
-
-
-def repaint(world: World, colour: str) -> None:
-    """Change one SCSS file, so that the name of application.css changes."""
-    file = world.shop / PALETTE
-    file.write_text(f"{file.read_text()}\nbody {{ outline-color: {colour}; }}\n")
-    world.commit(f"Paint it {colour}")
 
 
 def test_page_is_served_from_s3_with_no_asset_in_the_image(shop: World) -> None:

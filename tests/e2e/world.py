@@ -228,14 +228,14 @@ class World:
         """Leave nothing behind: containers, volumes, processes."""
         for words in (("reset", "--yes"), ("down",)):
             self.kaiun("local", *words, timeout=120)
-        if caches := self._asset_caches():
-            self.run("docker", "volume", "rm", *caches)
+        self.drop_asset_caches(self.root / "home")
 
-    def _asset_caches(self) -> list[str]:
-        """Volumes that carried what this world's builds compiled."""
-        kept = named(self.root / "home")
+    def drop_asset_caches(self, home: Path) -> None:
+        """Remove the volumes that carried what builds from a state home compiled."""
+        kept = named(home)
         listed = self.run("docker", "volume", "ls", "--quiet").stdout.split()
-        return [name for name in listed if name.rpartition("-")[0] in kept]
+        if caches := [name for name in listed if name.rpartition("-")[0] in kept]:
+            self.run("docker", "volume", "rm", *caches)
 
 
 def _alive(pid: int) -> bool:
