@@ -16,6 +16,8 @@ from support.containers import docker
 from support.engine import Engine, until
 from support.real_tasks import CLUSTER, Ran, shell, start
 
+import kaiun
+
 pytestmark = pytest.mark.docker
 
 ROLE = "arn:aws:iam::123456789012:role/path/web"
@@ -189,7 +191,8 @@ def test_task_without_a_role_has_no_credentials(real: Engine, image: str) -> Non
 
 def with_python(engine: Engine, image: str, script: str, mode: str) -> list[str]:
     """Run a script by this machine's Python, with its packages, in a container."""
-    folders = {"/usr", "/lib", "/lib64", sys.base_prefix, sys.prefix}
+    package = str(Path(kaiun.__file__).parents[1])
+    folders = {"/usr", "/lib", "/lib64", sys.base_prefix, sys.prefix, package}
     names = {f"m{n}": folder for n, folder in enumerate(sorted(folders))}
     app = shell(
         image,
@@ -229,6 +232,26 @@ def test_boto3_finds_its_keys_and_the_api_by_itself(real: Engine, image: str, mo
     assert said == ["arn:aws:sts::000000000000:assumed-role/web", "100000", "real"]
     kept = real.client("s3").get_object(Bucket=f"made-by-{mode}", Key="a/b")
     assert kept["ContentLength"] == 100_000
+
+
+ENTRY = """
+from kaiun.entry.aws import Aws
+from kaiun.entry.http import Line
+aws = Aws("", Line(10, 1))
+print(aws.object("for-the-entry", "a b/file.txt").decode())
+print(aws.call("ssm", "GetParameter", {"Name": "/for/entry"})["Parameter"]["Value"])
+"""
+
+
+@pytest.mark.parametrize("mode", ["bridge", "host"])
+def test_entry_of_an_image_fetches_with_the_keys_of_the_role(
+    real: Engine, image: str, mode: str
+) -> None:
+    s3, ssm = real.client("s3"), real.client("ssm")
+    s3.create_bucket(Bucket="for-the-entry")
+    s3.put_object(Bucket="for-the-entry", Key="a b/file.txt", Body=b"from S3")
+    ssm.put_parameter(Name="/for/entry", Value="from SSM", Type="String", Overwrite=True)
+    assert with_python(real, image, ENTRY, mode) == ["from S3", "from SSM"]
 
 
 def as_task(own: Inside, service: str, **changes: str) -> Any:
