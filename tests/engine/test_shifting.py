@@ -413,8 +413,9 @@ def test_an_alarm_fails_a_deployment_but_not_one_that_was_there_before(
 def test_an_alarm_fails_a_rolling_deployment_too(own_engine: Engine, family: str) -> None:
     ecs, alarms = own_engine.client("ecs"), own_engine.client("cloudwatch")
     alarms.put_metric_alarm(
-        AlarmName="errors", MetricName="errors", Namespace="web", Period=60, EvaluationPeriods=1,
+        AlarmName="errors", MetricName="errors", Namespace="web", Period=10, EvaluationPeriods=1,
         Threshold=1.0, ComparisonOperator="GreaterThanThreshold", Statistic="Sum",
+        TreatMissingData="ignore",
     )  # fmt: skip
     ecs.create_cluster(clusterName="c")
     first = register(ecs, family)
@@ -424,7 +425,7 @@ def test_an_alarm_fails_a_rolling_deployment_too(own_engine: Engine, family: str
         deploymentConfiguration=watched,
     )["service"]["currentServiceDeployment"]  # fmt: skip
     wait_for(ecs, made, status="SUCCESSFUL")
-    arn = deploy(ecs, "c", family, start_ms=60_000)
+    arn = deploy(ecs, "c", family, start_ms=5_000)
     until(lambda: deployment_of(ecs, arn).get("alarms", {}).get("status") == "MONITORING")
     alarms.set_alarm_state(AlarmName="errors", StateValue="ALARM", StateReason="test")
     wait_for(ecs, arn, status="ROLLBACK_SUCCESSFUL")

@@ -118,6 +118,7 @@ class Deployment:
     attempts: Attempts = Attempts()
     procedure: Procedure = ROLLING
     shift: Shift | None = None  # while it shifts traffic; never with ROLLING
+    serving_since: float | None = None  # its bake time has begun; only with ROLLING
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +266,14 @@ class SetShift:
 
 
 @dataclass(frozen=True, slots=True)
+class SetServing:
+    """The tasks of a rolling deployment serve: its bake time begins. Only `apply` needs it."""
+
+    deployment_id: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
 class ShiftTraffic:
     """Set the weights that `shares.of` tells. Say `transition.place` once they hold."""
 
@@ -298,6 +307,7 @@ Action = (
     | SetAttempts
     | SetServiceStatus
     | SetShift
+    | SetServing
     | ShiftTraffic
     | AskHook
     | Remember

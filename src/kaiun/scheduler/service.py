@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from kaiun.scheduler import breaker, fleets, rolling, shifting, upkeep
+from kaiun.scheduler import breaker, fleets, rolling, shifting, success, upkeep
 from kaiun.scheduler.census import Census, take
 from kaiun.scheduler.health import verdict_due
 from kaiun.scheduler.model import (
@@ -62,7 +62,9 @@ def due(service: ServiceState, tasks: Sequence[Task], now: float) -> float | Non
     """Return when `reconcile` may act next though nothing changes until then, if ever."""
     deployments = {deployment.id: deployment for deployment in service.deployments}
     primary = service.primary
-    times = [at for at in (primary.attempts.retry_at, *shifting.due(service)) if at > now]
+    baked_at = success.baked_at(primary) or 0.0
+    moments = (primary.attempts.retry_at, baked_at, *shifting.due(service))
+    times = [at for at in moments if at > now]
     for task in tasks:
         deployment = deployments.get(task.deployment_id, primary)
         at = verdict_due(task, deployment, service)
@@ -105,18 +107,15 @@ def _roll(service: ServiceState, census: Census, now: float) -> list[Action]:
     moves = rolling.moves(service, census, now)
     actions = upkeep.report(service, census)
     actions += upkeep.move(service, moves, now, why=service.primary.id)
-    actions += _finish(service, census, settled=not moves.any)
+    actions += _finish(service, census, now, settled=not moves.any)
     after = apply(service, actions, now)
     actions += upkeep.remember(service, after, census, moving=moves.any, blocked=moves.blocked)
     return actions
 
 
-def _finish(service: ServiceState, census: Census, *, settled: bool) -> list[Action]:
-    """Complete the rollout once the new tasks serve and the old ones are gone."""
-    actions: list[Action] = []
-    in_progress = service.primary.rollout_state is RolloutState.IN_PROGRESS
-    if in_progress and settled and upkeep.replaced(service, census):
-        actions += upkeep.complete(service)
+def _finish(service: ServiceState, census: Census, now: float, *, settled: bool) -> list[Action]:
+    """Complete the rollout once it has succeeded, and let go of deployments without tasks."""
+    actions = success.judge(service, census, now, settled=settled)
     if len(service.deployments) > 1:
         gone = upkeep.without_tasks(service, census)
         actions += [RetireDeployment(deployment.id) for deployment in gone]

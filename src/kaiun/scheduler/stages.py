@@ -40,6 +40,14 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Early:
+    """DeploymentEarlySuccessCriteria. `deferred`: old tasks may still be there at the end."""
+
+    healthy_percent: int
+    deferred: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Procedure:
     """How a deployment goes: what deploymentConfiguration says beside limits and breaker."""
 
@@ -48,6 +56,7 @@ class Procedure:
     step_bake_s: float = 0.0  # canaryBakeTimeInMinutes, stepBakeTimeInMinutes
     bake_s: float = 0.0  # bakeTimeInMinutes
     hooks: tuple[Hook, ...] = ()
+    early: Early | None = None  # with ROLLING only
 
 
 ROLLING = Procedure()

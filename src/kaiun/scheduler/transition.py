@@ -21,6 +21,7 @@ from kaiun.scheduler.model import (
     SetAttempts,
     SetRollout,
     SetServiceStatus,
+    SetServing,
     SetShift,
 )
 from kaiun.scheduler.stages import Shift, Strategy
@@ -114,6 +115,8 @@ def _apply(service: ServiceState, action: Action, now: float) -> ServiceState:
             return _roll_back(service, from_id, to_id, now)
         case SetShift(deployment_id, shift):
             return _change(service, deployment_id, shift=shift)
+        case SetServing(deployment_id, since):
+            return _change(service, deployment_id, serving_since=since)
         case RetireDeployment(deployment_id):
             kept = tuple(d for d in service.deployments if d.id != deployment_id)
             service = replace(service, deployments=kept)
@@ -157,6 +160,7 @@ def _roll_back(service: ServiceState, from_id: str, to_id: str, now: float) -> S
         attempts=Attempts(),
         updated_at=now,
         shift=_way_back(service, from_id, to_id, now),
+        serving_since=None,
     )
     rest = tuple(_as_active(d, now) for d in service.deployments if d.id != to_id)
     assert any(d.id == from_id for d in rest)  # noqa: S101  (an invariant of the breaker)

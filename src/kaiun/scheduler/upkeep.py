@@ -77,10 +77,14 @@ def complete(service: ServiceState) -> list[Action]:
 
 def replaced(service: ServiceState, census: Census) -> bool:
     """Return whether the new tasks serve and the old ones are gone."""
+    whole = len(census.new.healthy) == service.desired_count == census.live
+    return whole and not has_old(service, census)
+
+
+def has_old(service: ServiceState, census: Census) -> bool:
+    """Return whether tasks of older deployments are left, stopping ones too."""
     primary_id = service.primary.id
-    return len(census.new.healthy) == service.desired_count == census.live and all(
-        task.deployment_id == primary_id for task in census.stopping
-    )
+    return bool(census.old.size) or any(t.deployment_id != primary_id for t in census.stopping)
 
 
 def without_tasks(service: ServiceState, census: Census) -> list[Deployment]:

@@ -37,8 +37,20 @@ def begin(world: World, service: Doc, state: ServiceState) -> Deployment:
         task_definition=service["taskDefinition"],
         has_load_balancer=bool(service["loadBalancers"]),
         has_health_check=has_health_check(definition),
-        procedure=procedure_of(service["deploymentConfiguration"]),
+        procedure=procedure_of(service["deploymentConfiguration"], _alarms_s(world, service)),
     )
+
+
+def _alarms_s(world: World, service: Doc) -> float:
+    """Return how long the alarms of a service look back at most.
+
+    ECS computes the bake time of a rolling deployment "based on the alarm configuration", and
+    does not say how; this is the least after which they can have told.
+    """
+    alarms = service["deploymentConfiguration"].get("alarms", {})
+    names = alarms["alarmNames"] if alarms.get("enable") else []
+    found = [alarm for name in names if (alarm := world.metric_alarms.get(name))]
+    return max((float(a.get("Period", 60) * a["EvaluationPeriods"]) for a in found), default=0.0)
 
 
 def _members(last: Params) -> Doc:

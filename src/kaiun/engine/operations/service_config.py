@@ -51,6 +51,16 @@ def check_balancers(world: World, params: Params) -> None:
         _check_balancer(world, balancer)
 
 
+def check_controller(service: Doc, params: Params) -> None:
+    """Raise where UpdateService asks for another deployment controller."""
+    own = service["deploymentController"]["type"]
+    asked = params.get("deploymentController", {}).get("type", own)
+    if asked != own:
+        raise invalid_parameter(
+            f"The deployment controller of a service cannot be changed to {asked}."
+        )
+
+
 def _check_configuration(configuration: Doc) -> None:
     low = configuration.get("minimumHealthyPercent", 0)
     high = configuration.get("maximumPercent", 200)
@@ -187,6 +197,14 @@ def launch_members(params: Params) -> Doc:
         "platformVersion": params.get("platformVersion", "LATEST"),
         "platformFamily": "Linux",
     }
+
+
+def rebalancing(params: Params) -> str:
+    """Return the default of availabilityZoneRebalancing: on for whatever may have it."""
+    replica = params.get("schedulingStrategy", "REPLICA") == "REPLICA"
+    room = params.get("deploymentConfiguration", {}).get("maximumPercent", 200) > 100
+    own = params.get("deploymentController", {}).get("type", "ECS") == "ECS"
+    return "ENABLED" if replica and room and own else "DISABLED"
 
 
 def aliases(params: Params) -> list[str]:

@@ -123,7 +123,9 @@ def _new(world: World, cluster: str, arn: str, params: Params) -> Doc:
         "enableECSManagedTags": params.get("enableECSManagedTags", False),
         "propagateTags": params.get("propagateTags", "NONE"),
         "enableExecuteCommand": params.get("enableExecuteCommand", False),
-        "availabilityZoneRebalancing": params.get("availabilityZoneRebalancing", "DISABLED"),
+        "availabilityZoneRebalancing": params.get(
+            "availabilityZoneRebalancing", service_config.rebalancing(params)
+        ),
         "currentServiceRevisions": [],
         "_": {
             "request": params,
@@ -171,6 +173,7 @@ def update_service(world: World, params: Params) -> Params:
         external.update(world, service, params)
         return {"service": view_of(world, service, tags=False)}
     service_config.check(world, params)
+    service_config.check_controller(service, params)
     if service["schedulingStrategy"] == "DAEMON":
         service_config.check_daemon(params)
     service_config.check_capacity(world, cluster, params)
@@ -215,7 +218,6 @@ def _check_strategy(service: Doc, request: Params) -> None:
 _DEPLOYING = (
     "networkConfiguration",
     "platformVersion",
-    "capacityProviderStrategy",
     "loadBalancers",
     "serviceRegistries",
     "serviceConnectConfiguration",
@@ -243,8 +245,12 @@ def _apply(world: World, service: Doc, request: Params) -> None:
             service[name] = request[name]
     if "deploymentConfiguration" in request:
         service["deploymentConfiguration"] = _configuration_after(service, request)
-    kept = {n: v for n, v in request.items() if n in (*_DEPLOYING, *_PLAIN)}
+    kept = {
+        n: v for n, v in request.items() if n in (*_DEPLOYING, *_PLAIN, "capacityProviderStrategy")
+    }
     service["_"]["last"] = {**last, **kept}
+    if "capacityProviderStrategy" in request or "platformVersion" in request:
+        _show_launch(service)
     state = _configured(world.state(arn), service)
     state = replace(state, grace_period_s=service.get("healthCheckGracePeriodSeconds", 0))
     if "desiredCount" in request and service["schedulingStrategy"] != "DAEMON":
@@ -252,12 +258,18 @@ def _apply(world: World, service: Doc, request: Params) -> None:
         state = transition.scale(state, request["desiredCount"])
     if deploys:
         service["taskDefinition"] = request.get("taskDefinition", service["taskDefinition"])
-        service |= service_config.launch_members(service["_"]["last"])
         _start(world, service, state)
         return
     world.put_state(arn, state)
     show_state(world, arn)
     world.wake_service(arn)
+
+
+def _show_launch(service: Doc) -> None:
+    """Show where the service's next deployment runs, and nothing of where it ran before."""
+    for name in ("launchType", "capacityProviderStrategy", "platformVersion", "platformFamily"):
+        service.pop(name, None)
+    service |= service_config.launch_members(service["_"]["last"])
 
 
 @operation("ecs", "DeleteService")

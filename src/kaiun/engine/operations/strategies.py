@@ -9,7 +9,7 @@ from kaiun.engine.dispatch import Params
 from kaiun.engine.protocol.errors import invalid_parameter
 from kaiun.engine.store import Doc
 from kaiun.scheduler.hooks import TIMEOUT_S, Hook, HookAction, HookKind
-from kaiun.scheduler.stages import Procedure, Strategy
+from kaiun.scheduler.stages import Early, Procedure, Strategy
 
 _OWN = {
     Strategy.CANARY: (
@@ -39,11 +39,15 @@ def filled(given: Doc, *, daemon: bool = False, before: Doc | None = None) -> Do
     return merged
 
 
-def procedure_of(configuration: Doc) -> Procedure:
-    """Return how a deployment with this configuration goes."""
+def procedure_of(configuration: Doc, alarms_s: float = 0.0) -> Procedure:
+    """Return how a deployment with this configuration goes.
+
+    `alarms_s` is the time that its alarms need to tell, the least that a rolling one bakes.
+    """
     strategy = Strategy(configuration["strategy"])
     if strategy is Strategy.ROLLING:
-        return Procedure()
+        bake_s = max(configuration["bakeTimeInMinutes"] * 60.0, alarms_s)
+        return Procedure(bake_s=bake_s, early=_early(configuration))
     percent, step_bake_s = 100.0, 0.0
     if strategy in _OWN:
         name, share, _, _, bake, _ = _OWN[strategy]
@@ -56,6 +60,14 @@ def procedure_of(configuration: Doc) -> Procedure:
         bake_s=configuration["bakeTimeInMinutes"] * 60.0,
         hooks=tuple(_hook(hook) for hook in configuration.get("lifecycleHooks", ())),
     )
+
+
+def _early(configuration: Doc) -> Early | None:
+    criteria = configuration.get("earlySuccessCriteria", {})
+    if not criteria.get("enable"):
+        return None
+    deferred = criteria["sourceServiceRevisionCleanup"] == "DEFERRED"
+    return Early(criteria["healthyPercent"], deferred)
 
 
 def _hook(doc: Doc) -> Hook:
@@ -81,6 +93,7 @@ def check_strategy(configuration: Doc, params: Params, *, daemon: bool) -> None:
     _check_minutes("bakeTimeInMinutes", configuration["bakeTimeInMinutes"])
     _check_own(strategy, configuration)
     _check_alarms(configuration.get("alarms"))
+    _check_early(strategy, configuration)
     for hook in configuration.get("lifecycleHooks", ()):
         _check_hook(hook)
     if strategy is Strategy.ROLLING:
@@ -120,6 +133,23 @@ def _check_minutes(name: str, minutes: int) -> None:
 def _check_alarms(alarms: Doc | None) -> None:
     if alarms is not None and alarms["enable"] and not alarms["alarmNames"]:
         raise invalid_parameter("At least one alarm name is required when alarms are enabled.")
+
+
+def _check_early(strategy: Strategy, configuration: Doc) -> None:
+    criteria = configuration.get("earlySuccessCriteria", {})
+    if not criteria.get("enable"):
+        return
+    if strategy is not Strategy.ROLLING:
+        raise invalid_parameter(
+            "earlySuccessCriteria is only valid with the deployment strategy ROLLING."
+        )
+    for name in ("healthyPercent", "sourceServiceRevisionCleanup"):
+        if name not in criteria:
+            raise invalid_parameter(f"{name} is required when earlySuccessCriteria is enabled.")
+    if criteria["healthyPercent"] < configuration["minimumHealthyPercent"]:
+        raise invalid_parameter(
+            "healthyPercent must be greater than or equal to minimumHealthyPercent."
+        )
 
 
 def _check_hook(hook: Doc) -> None:
