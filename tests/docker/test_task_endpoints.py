@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +17,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from support.containers import docker
-from support.engine import Engine, until
+from support.engine import Engine, register, until
 from support.real_tasks import CLUSTER, Ran, shell, start
 
 import kaiun
@@ -314,6 +318,49 @@ def test_door_is_open_to_the_tasks_of_this_engine_alone(own: Inside, image: str)
 def test_protection_of_a_task_of_its_own_is_no_service(own: Inside) -> None:
     url = own.env()["ECS_AGENT_URI"] + "/task-protection/v1/state"
     assert own.get(url)["failure"]["Reason"] == "TASK_NOT_VALID"
+
+
+def test_task_protects_itself(real: Engine, image: str) -> None:
+    ecs = real.client("ecs")
+    register(ecs, "protects", shell(image, "exec sleep 1000"), networkMode="host")
+    ecs.create_service(
+        cluster=CLUSTER, serviceName="protects", taskDefinition="protects", desiredCount=1
+    )
+    mark = "label=com.amazonaws.ecs.task-definition-family=protects"
+    until(lambda: docker("ps", "-q", "--filter", mark))
+    env = dict(
+        line.split("=", 1)
+        for line in docker("exec", docker("ps", "-q", "--filter", mark), "env").splitlines()
+    )
+    url = env["ECS_AGENT_URI"] + "/task-protection/v1/state"
+    try:
+        assert ask(url)["protection"]["ProtectionEnabled"] is False
+        wish = {"ProtectionEnabled": True, "ExpiresInMinutes": 5}
+        own = ask(url, wish)["protection"]
+        assert own.keys() == {"ProtectionEnabled", "ExpirationDate", "TaskArn"}
+        (shown,) = ecs.get_task_protection(cluster=CLUSTER, tasks=[own["TaskArn"]])[
+            "protectedTasks"
+        ]
+        assert shown["protectionEnabled"]
+        assert (
+            f"{shown['expirationDate'].astimezone(UTC):%Y-%m-%dT%H:%M:%S}"
+            in (own["ExpirationDate"])
+        )
+        assert ask(url, {"ExpiresInMinutes": 5})["error"]["Code"] == "InvalidParameterException"
+        assert ask(url, {"ProtectionEnabled": False})["protection"]["ExpirationDate"] is None
+    finally:
+        ecs.delete_service(cluster=CLUSTER, service="protects", force=True)
+
+
+def ask(url: str, wish: Mapping[str, object] | None = None) -> Any:
+    """GET, or PUT of a wish; return the answer whatever its status."""
+    data = None if wish is None else json.dumps(wish).encode()
+    request = urllib.request.Request(url, data, method="GET" if wish is None else "PUT")
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as problem:
+        return json.load(problem)
 
 
 def test_door_that_is_taken_away_is_made_anew(own: Inside) -> None:

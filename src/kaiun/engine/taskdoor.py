@@ -17,6 +17,7 @@ from kaiun.engine import metadata
 from kaiun.engine.dispatch import Answer
 from kaiun.engine.operations import protection
 from kaiun.engine.protocol.errors import ApiError
+from kaiun.engine.runtime.base import RuntimeFailure
 from kaiun.engine.store import Doc
 from kaiun.engine.taskrole import TaskRoles
 from kaiun.engine.world import World
@@ -35,8 +36,11 @@ _OURS: Final = ("/v2/credentials/", "/v3/", "/v4/")
 class Insight(Protocol):
     """What a runtime knows beside its observations."""
 
-    async def facts(self, task_id: str) -> Mapping[str, Facts]: ...
-    async def stats(self, task_id: str) -> Mapping[str, dict[str, Any]]: ...
+    async def facts(self, task_id: str) -> Mapping[str, Facts]:
+        """Return facts by container. Raises RuntimeFailure."""
+
+    async def stats(self, task_id: str) -> Mapping[str, dict[str, Any]]:
+        """Return Docker's statistics by container. Raises RuntimeFailure."""
 
 
 def wanted(path: str, headers: Mapping[str, str]) -> bool:
@@ -70,7 +74,10 @@ class TaskDoor:
             elif found := _PROTECTION.fullmatch(path):
                 return self._protection(method, found[1], found[2], body)
         except ApiError as error:
-            return _answer(error.status, json.dumps(_problem(error.code, str(error))).encode())
+            problem = {"code": error.code, "message": str(error)}
+            return _answer(error.status, json.dumps(problem).encode())
+        except RuntimeFailure as failure:
+            return _answer(500, json.dumps(str(failure)).encode())
         return _missing(path)
 
     async def _metadata(self, version: int, task_id: str, number: str, what: str) -> Answer:
@@ -117,7 +124,11 @@ class TaskDoor:
         task, _ = known
         asked = {"cluster": task["clusterArn"], "tasks": [task["taskArn"]]}
         if method == "PUT":
-            found = protection.update_task_protection(self._world, asked | _wish(body))
+            try:
+                found = protection.update_task_protection(self._world, asked | _wish(body))
+            except ApiError as error:
+                told = {"Arn": task["taskArn"], "Code": error.code, "Message": str(error)}
+                return _answer(error.status, json.dumps({"error": told}).encode())
             self._world.store.commit()
         else:
             found = protection.get_task_protection(self._world, asked)
@@ -125,8 +136,7 @@ class TaskDoor:
             failure = {_capital(k): v for k, v in found["failures"][0].items()}
             return _answer(200, json.dumps({"failure": failure}).encode())
         own = {_capital(k): v for k, v in found["protectedTasks"][0].items()}
-        if until := own.get("ExpirationDate"):
-            own["ExpirationDate"] = metadata.stamp(until)
+        own["ExpirationDate"] = metadata.stamp(own.get("ExpirationDate"))
         return _answer(200, json.dumps({"protection": own}).encode())
 
 
@@ -149,11 +159,7 @@ def _wish(body: bytes) -> dict[str, Any]:
 
 
 def _capital(name: str) -> str:
-    return "TaskArn" if name == "arn" else name[0].upper() + name[1:]
-
-
-def _problem(code: str, message: str) -> dict[str, Any]:
-    return {"error": {"Code": code, "Message": message}, "code": code, "message": message}
+    return name[0].upper() + name[1:]
 
 
 def _missing(what: str) -> Answer:

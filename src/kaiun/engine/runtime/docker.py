@@ -166,11 +166,13 @@ class DockerRuntime:
 
     async def facts(self, task_id: str) -> dict[str, Facts]:
         """Return what the metadata endpoint tells of a task's containers, by name."""
-        return await docker_insight.facts(self._docker, self._watcher, task_id)
+        with failing_with("CannotInspectContainerError"):
+            return await docker_insight.facts(self._docker, self._watcher, task_id)
 
     async def stats(self, task_id: str) -> dict[str, Json]:
         """Return Docker's statistics of a task's containers, by name."""
-        return await docker_insight.stats(self._docker, self._watcher, task_id)
+        with failing_with("CannotInspectContainerError"):
+            return await docker_insight.stats(self._docker, self._watcher, task_id)
 
     async def purge(self) -> None:
         """Remove every container of this engine, its named volumes and its network."""
