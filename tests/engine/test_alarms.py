@@ -211,6 +211,7 @@ def test_composite_alarm_follows_the_alarms_of_its_rule_at_once(watch: Any) -> N
     [
         ({"TreatMissingData": "never"}, "ValidationError"),
         ({"DatapointsToAlarm": 3}, "ValidationError"),
+        ({"EvaluateLowSampleCountPercentile": "never"}, "ValidationError"),
         ({"Period": 61}, "ValidationError"),
         ({"EvaluationPeriods": 1441}, "ValidationError"),
         ({"ExtendedStatistic": "p90"}, "InvalidParameterCombination"),
@@ -226,14 +227,23 @@ def test_alarm_that_cannot_be_is_refused(watch: Any, wrong: dict[str, Any], code
 
 
 def test_alarm_that_is_not_there_is_not_found(watch: Any) -> None:
-    for call, more in (
-        (watch.delete_alarms, {"AlarmNames": ["nobody"]}),
-        (watch.set_alarm_state, {"AlarmName": "nobody", "StateValue": "OK", "StateReason": "r"}),
-    ):
-        with pytest.raises(ClientError) as refused:
-            call(**more)
-        assert refused.value.response["Error"]["Code"] == "ResourceNotFound"
-        assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 404
+    with pytest.raises(ClientError) as refused:
+        watch.set_alarm_state(AlarmName="nobody", StateValue="OK", StateReason="r")
+    assert refused.value.response["Error"]["Code"] == "ResourceNotFound"
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 404
+    arn = "arn:aws:cloudwatch:us-east-1:000000000000:alarm:nobody"
+    assert watch.list_tags_for_resource(ResourceARN=arn)["Tags"] == []
+    with pytest.raises(ClientError) as refused:
+        watch.tag_resource(ResourceARN=arn, Tags=[{"Key": "k", "Value": "v"}])
+    assert refused.value.response["Error"]["Code"] == "ResourceNotFoundException"
+
+
+def test_alarms_are_deleted_all_or_none(watch: Any) -> None:
+    watch.put_metric_alarm(**{**ERRORS, "AlarmName": "stays"})
+    watch.delete_alarms(AlarmNames=["stays", "nobody"])
+    assert alarm_of(watch, "stays")
+    watch.delete_alarms(AlarmNames=["stays"])
+    assert watch.describe_alarms(AlarmNames=["stays"])["MetricAlarms"] == []
 
 
 def test_history_goes_back_only_as_far_as_asked(watch: Any) -> None:

@@ -126,6 +126,12 @@ def test_metric_math_calculates_what_is_returned(watch: Any) -> None:
          "InvalidParameterCombination"),
         ("put_metric_data", {"Namespace": "n"}, "MissingParameter"),
         ("put_metric_data", {"Namespace": "n", "MetricData": [
+            {"MetricName": "m", "Value": 1, "Values": [1]}]}, "InvalidParameterValue"),
+        ("put_metric_data", {"Namespace": "n", "MetricData": [
+            {"MetricName": "m", "Values": [1], "Counts": [1, 2]}]}, "InvalidParameterValue"),
+        ("get_metric_data", {"StartTime": minute(), "EndTime": minute(), "MetricDataQueries": [
+            {"Id": "a", "Expression": "1"}]}, "ValidationError"),
+        ("put_metric_data", {"Namespace": "n", "MetricData": [
             {"MetricName": "m", "Value": 1, "Timestamp": datetime(2020, 1, 1, tzinfo=UTC)}]},
          "InvalidParameterValue"),
         ("get_metric_statistics", {"Namespace": "n", "MetricName": "m", "Period": 61,
@@ -198,7 +204,7 @@ def test_cbor_is_understood_and_answered(in_cbor: Any) -> None:
     assert (point["Timestamp"], point["Sum"], point["Average"]) == (minute(2), 3.5, 1.75)
     assert point["ExtendedStatistics"] == {"p50": 1}
     with pytest.raises(ClientError) as refused:
-        in_cbor.delete_alarms(AlarmNames=["nobody"])
+        in_cbor.set_alarm_state(AlarmName="nobody", StateValue="OK", StateReason="r")
     assert refused.value.response["Error"]["Code"] == "ResourceNotFound"
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 404
 

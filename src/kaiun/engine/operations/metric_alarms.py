@@ -92,6 +92,12 @@ def _check(params: Params) -> None:
         raise invalid("Alarms on anomaly detection bands are not supported.")
     if params.get("DatapointsToAlarm", 1) > params["EvaluationPeriods"]:
         raise invalid("DatapointsToAlarm must not be above EvaluationPeriods.")
+    low_count = params.get("EvaluateLowSampleCountPercentile", "ignore")
+    if low_count not in ("evaluate", "ignore"):
+        raise invalid(
+            f"Option {low_count[:50]} is not supported. Supported options for parameter "
+            "EvaluateLowSampleCountPercentile are evaluate and ignore."
+        )
     if params.get("TreatMissingData", "missing") not in list(Missing):
         choices = ", ".join(Missing)
         raise invalid(f"TreatMissingData must be one of [{choices}].")
@@ -233,9 +239,12 @@ def _happened(item: Doc, params: Params) -> bool:
 
 @operation("monitoring", "DeleteAlarms")
 def delete_alarms(world: World, params: Params) -> Params:
+    """Delete alarms: all or, where one does not exist, none. Source: DeleteAlarms: "If you specify
+    an incorrect alarm name or make any other error in the operation, no alarms are deleted"."""
     names = params["AlarmNames"]
     for name in names:
-        find_alarm(world, name)
+        if name not in world.metric_alarms:
+            return {}
         for parent in parents(world, name):
             if parent["AlarmName"] not in names:
                 text = f"Alarm {name[:200]} is used by composite alarm {parent['AlarmName']}."
@@ -294,7 +303,9 @@ def _switch_actions(world: World, params: Params, *, on: bool) -> Params:
 
 @operation("monitoring", "ListTagsForResource")
 def list_tags_for_resource(world: World, params: Params) -> Params:
-    return {"Tags": _tagged(world, params)["_"]["tags"]}
+    """Return an alarm's tags; what does not exist has none."""
+    found = _alarm_of(world, params)
+    return {"Tags": found["_"]["tags"] if found else []}
 
 
 @operation("monitoring", "TagResource")
@@ -317,9 +328,13 @@ def untag_resource(world: World, params: Params) -> Params:
 
 
 def _tagged(world: World, params: Params) -> Doc:
-    """Return the alarm of an ARN."""
-    found = world.metric_alarms.get(params["ResourceARN"].partition(":alarm:")[2])
-    if found is None or found["AlarmArn"] != params["ResourceARN"]:
-        text = f"{params['ResourceARN']} does not exist."
-        raise ApiError("ResourceNotFoundException", text, status=404)
+    """Return the alarm of an ARN. Raises ResourceNotFoundException."""
+    found = _alarm_of(world, params)
+    if found is None:
+        raise ApiError("ResourceNotFoundException", "Unknown", status=404)
     return found
+
+
+def _alarm_of(world: World, params: Params) -> Doc | None:
+    found = world.metric_alarms.get(params["ResourceARN"].partition(":alarm:")[2])
+    return found if found and found["AlarmArn"] == params["ResourceARN"] else None

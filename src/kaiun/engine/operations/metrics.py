@@ -23,6 +23,7 @@ from kaiun.engine.store import Doc
 from kaiun.engine.world import World
 from kaiun.scaling.statistics import Summary, is_statistic, statistic, summary_of
 
+INVALID_VALUE = "InvalidParameterValue"
 MAX_VALUE = 2.0**360
 MAX_DATUMS = 1000
 MAX_VALUES = 150
@@ -48,11 +49,13 @@ def put_metric_data(world: World, params: Params) -> Params:
         raise ApiError("MissingParameter", "The parameter MetricData is required.")
     if len(datums) > MAX_DATUMS:
         raise bad_value(f"The collection MetricData must not have more than {MAX_DATUMS} members.")
-    world.metricbook.write([_point(world, namespace, datum) for datum in datums])
+    world.metricbook.write(
+        [_point(world, namespace, datum, place) for place, datum in enumerate(datums, 1)]
+    )
     return {}
 
 
-def _point(world: World, namespace: str, datum: Doc) -> Point:
+def _point(world: World, namespace: str, datum: Doc, place: int) -> Point:
     now = world.now()
     at = datum.get("Timestamp", now)
     if not now - OLDEST_S <= at <= now + NEWEST_S:
@@ -67,22 +70,29 @@ def _point(world: World, namespace: str, datum: Doc) -> Point:
     names = [name for name, _ in metric.dimensions]
     if len(set(names)) != len(names):
         raise bad_value("No Dimension name may be given twice.")
+    unit = datum.get("Unit", "None")
     begins = float(at // resolution_s * resolution_s)
-    return Point(metric, begins, _summary(datum), datum.get("Unit", "None"))
+    return Point(metric, begins, _summary(datum, f"MetricData.member.{place}."), unit)
 
 
-def _summary(datum: Doc) -> Summary:
+def _summary(datum: Doc, path: str) -> Summary:
     given = [name for name in ("Value", "StatisticValues", "Values") if name in datum]
-    if len(given) != 1:
-        text = "Exactly one of the parameters Value, StatisticValues and Values has to be given."
+    if not given:
+        text = "At least one of the parameters must be specified."
         raise ApiError("InvalidParameterCombination", text)
+    if len(given) > 1:
+        code = "InvalidParameterCombination" if "StatisticValues" in given else INVALID_VALUE
+        text = f"The parameters {path}{given[0]} and {path}{given[1]} are mutually exclusive and "
+        raise ApiError(code, f"{text}you have specified both.")
     if given == ["StatisticValues"]:
         told = datum["StatisticValues"]
         return _told(*(told[n] for n in ("SampleCount", "Sum", "Minimum", "Maximum")))
     values = [datum["Value"]] if given == ["Value"] else datum["Values"]
     counts = datum.get("Counts") or [1.0] * len(values)
-    if not values or len(values) > MAX_VALUES or len(counts) != len(values):
-        raise bad_value("Values and Counts must have as many members, and 1 to 150 of them.")
+    if len(counts) != len(values):
+        raise bad_value(f"The parameters {path}Values and {path}Counts must be of the same size.")
+    if not values or len(values) > MAX_VALUES:
+        raise bad_value(f"{path}Values must have 1 to {MAX_VALUES} members.")
     if any(not _is_number(number) for number in (*values, *counts)) or min(counts) <= 0:
         raise bad_value("A value is not a number that a metric can have.")
     seen: Counter[float] = Counter()
@@ -109,10 +119,14 @@ def list_metrics(world: World, params: Params) -> Params:
     since = now - (RECENT_S if "RecentlyActive" in params else LISTED_S)
     found = [m for m in world.metricbook.metrics(since) if _matches(m, params)]
     part, following = page(
-        found, {"nextToken": params.get("NextToken")}, limit=PAGE, error=bad_value
+        found, {"nextToken": params.get("NextToken")}, limit=PAGE, error=_bad_token
     )
     shown = {"Metrics": [show(metric) for metric in part]}
     return {**shown, "NextToken": following} if following else shown
+
+
+def _bad_token(_message: str) -> ApiError:
+    return bad_value("Request parameter NextToken is invalid")
 
 
 def _matches(metric: Metric, params: Params) -> bool:
@@ -142,7 +156,8 @@ def get_metric_statistics(world: World, params: Params) -> Params:
     for name in names:
         check_statistic(name)
     period_s = check_period(params["Period"])
-    start, end = _span(params, period_s)
+    text = "The parameter StartTime must be less than the parameter EndTime."
+    start, end = _span(params, period_s, bad_value(text))
     if (end - start) / period_s > MAX_MEASURED:
         raise ApiError(
             "InvalidParameterCombination",
@@ -164,12 +179,13 @@ def _datapoint(at: float, summary: Summary, unit: str, names: list[str]) -> Doc:
     return {"Timestamp": at, **plain, "Unit": unit, **more}
 
 
-def _span(params: Params, period_s: int) -> tuple[float, float]:
+def _span(params: Params, period_s: int, empty: ApiError) -> tuple[float, float]:
+    """Return start and end; raises `empty` where there is not a second between them."""
     start, end = params["StartTime"], params["EndTime"]
     if not (_is_number(start) and _is_number(end)) or start < 0:
         raise bad_value("StartTime and EndTime have to be dates.")
-    if start >= end:
-        raise bad_value("The parameter StartTime must be less than the parameter EndTime.")
+    if math.floor(start) >= math.floor(end):
+        raise empty
     return rounded(start, period_s), end
 
 
@@ -181,7 +197,10 @@ def get_metric_data(world: World, params: Params) -> Params:
     check_queries(docs)
     queries = queries_from(docs)
     shortest_s = min(query.period_s for query in queries)
-    start, end = _span(params, shortest_s)
+    text = "The parameter EndTime must be greater than StartTime."
+    if params["StartTime"] // 1 == params["EndTime"] // 1:
+        text = "The parameter StartTime must not equal parameter EndTime."
+    start, end = _span(params, shortest_s, invalid(text))
     returned = [query for query in queries if query.is_returned]
     if sum((end - start) / query.period_s for query in queries) > MAX_DATA:
         raise invalid(f"You have requested more than {MAX_DATA:,} datapoints.")
@@ -210,14 +229,18 @@ def check_queries(docs: list[Doc]) -> None:
     ids = [doc["Id"] for doc in docs]
     if len(set(ids)) != len(ids):
         raise invalid("The values for parameter id in MetricDataQueries are not unique.")
-    for doc in docs:
+    for place, doc in enumerate(docs, 1):
         if not _ID.fullmatch(doc["Id"]):
             raise invalid(
                 f"The value {doc['Id'][:50]} for parameter id is not matching the expected pattern "
                 "^[a-z][a-zA-Z0-9_]*$."
             )
-        if ("MetricStat" in doc) == ("Expression" in doc):
-            raise invalid("Exactly one of MetricStat and Expression has to be given.")
+        if "MetricStat" not in doc and "Expression" not in doc:
+            raise invalid(
+                f"The parameter MetricDataQueries.member.{place}.MetricStat is required.\n"
+            )
+        if "MetricStat" in doc and "Expression" in doc:
+            raise invalid("MetricStat and Expression are mutually exclusive.")
         for problem in _problems_of(doc):
             raise invalid(problem)
 
@@ -250,7 +273,7 @@ def _is_period(period_s: int) -> bool:
 
 
 def bad_value(message: str) -> ApiError:
-    return ApiError("InvalidParameterValue", message)
+    return ApiError(INVALID_VALUE, message)
 
 
 def invalid(message: str) -> ApiError:
