@@ -30,6 +30,7 @@ SEED = int(os.environ.get("KAIUN_SOAK_SEED", "5"))
 STRIKES = 3  # at most, within one rollout
 ROLLOUT_S = 180.0
 REST_S = 60.0
+EARLY = 0.4  # of the rollouts lose the first container that they start
 WITHIN = 0.2  # of the rollouts begin with a request that kills the engine
 SPARED = 0.25  # of the rollouts, the last ones, leave the engine alive, to see what it holds
 MORE_DESCRIPTORS = 8
@@ -62,12 +63,21 @@ def await_nothing(problem: Callable[[], str], deadline_s: float) -> None:
         time.sleep(0.1)
 
 
+def begin(fleet: Fleet, mayhem: Mayhem, name: str) -> None:
+    """Ask for the rollout, perhaps with a kill right then."""
+    drawn = mayhem.choose.random()
+    if drawn < EARLY:
+        mayhem.at_the_start(lambda: fleet.update(name))
+        return
+    within = drawn < EARLY + WITHIN and not mayhem.spares_engine
+    if not within or not mayhem.within(lambda: fleet.update(name)):
+        fleet.update(name)
+
+
 def roll(fleet: Fleet, mayhem: Mayhem, name: str, version: str) -> None:
     """Roll one service out to a new version, with strikes on the way."""
     fleet.define(name, version)
-    within = not mayhem.spares_engine and mayhem.choose.random() < WITHIN
-    if not within or not mayhem.within(lambda: fleet.update(name)):
-        fleet.update(name)
+    begin(fleet, mayhem, name)
     mayhem.rest()
     strikes = mayhem.choose.randint(1, STRIKES)
     end = time.monotonic() + ROLLOUT_S

@@ -17,7 +17,7 @@ from kaiun.engine.balancer.haproxy_cli import Cli
 from kaiun.engine.child import free_port
 from support.containers import docker
 from support.engine import Engine, container, describe, register
-from support.mayhem import Box, boxes, children, process_id
+from support.mayhem import Box, boxes, children, door, process_id
 from support.processes import named
 
 Hit = set[tuple[str, str]]  # task, container
@@ -251,6 +251,11 @@ class Fleet:
         volumes = docker("volume", "ls", "--quiet", f"--filter=name={mark}").split()
         if networks != [mark] or volumes != [f"{mark}-kept"]:
             return f"networks {networks}, volumes {volumes}"
+        ours = f"--filter=label=kaiun.engine={self.engine_id}"
+        states = docker("ps", "--all", "--format={{.Names}} {{.State}}", ours).splitlines()
+        others = [state for state in states if not state.startswith("ecs-")]
+        if others != [f"{door(self.engine_id)} running"]:
+            return f"containers that are no task's: {others}"
         return ""
 
     def _processes(self) -> str:

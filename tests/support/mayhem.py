@@ -21,7 +21,7 @@ from support.engine import Engine
 
 PAUSE_S = (0.1, 2.5)  # between two kills
 DEAD_S = 1.5  # the engine is dead for, at most
-NEWCOMER_S = 1.5  # how long to wait for a container that has only just begun
+NEWCOMER_S = 10.0  # how long to wait for a container that has only just begun
 WITHIN_REQUEST_S = 0.03
 
 
@@ -60,6 +60,11 @@ def _box(inspected: dict[str, Any]) -> Box:
     )
 
 
+def door(engine_id: str) -> str:
+    """Return the name of the one container of an engine that is no task's."""
+    return f"kaiun-{engine_id[:8]}-door"
+
+
 def _docker(*arguments: str, check: bool = True) -> str:
     done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
     assert not check or done.returncode == 0, done.stderr
@@ -90,9 +95,9 @@ class Mayhem:
         kinds: list[tuple[Callable[[], str], int]] = [
             (self._container, 4),
             (self._process_of_container, 3),
-            (self._newcomer, 4),
             (self._remove, 1),
             (self._haproxy, 2),
+            (self._door, 1),
         ]
         if not self.spares_engine:
             kinds += [(self._engine, 5), (self._engine_and_container, 3)]
@@ -113,6 +118,17 @@ class Mayhem:
         self.engine.start()
         self.history.append(f"engine within a request, answered: {answered}")
         return answered
+
+    def at_the_start(self, request: Callable[[], object]) -> None:
+        """Kill the first container that a request makes begin, as early as can be; take away one
+        that has been created and does not run yet."""
+        before = {box.id for box in boxes(self.engine_id)}
+        request()
+        end = time.monotonic() + NEWCOMER_S
+        while not (new := [box for box in boxes(self.engine_id) if box.id not in before]):
+            assert time.monotonic() < end, "no container has begun"
+        said = self._kill(new[0]) if new[0].state == "running" else self._take_away(new[0])
+        self.history.append(f"newcomer: {said}")
 
     def _engine(self) -> str:
         self.engine.kill()
@@ -154,23 +170,19 @@ class Mayhem:
                 self.killed.add((box.task, box.container))
         return f"process of {box.container} of {box.task}"
 
-    def _newcomer(self) -> str:
-        """Kill the next container that begins, as early as can be."""
-        before = {box.id for box in boxes(self.engine_id)}
-        end = time.monotonic() + NEWCOMER_S
-        while time.monotonic() < end:
-            new = [b for b in boxes(self.engine_id) if b.id not in before and b.state == "running"]
-            if new:
-                return f"newcomer: {self._kill(new[0])}"
-        return "newcomer: none came"
-
     def _remove(self) -> str:
         box = self._any()
-        if box is None:
-            return "no container"
+        return self._take_away(box) if box else "no container"
+
+    def _take_away(self, box: Box) -> str:
         self.removed.add((box.task, box.container))
         _docker("rm", "--force", "--volumes", box.id, check=False)
         return f"removed {box.container} of {box.task}"
+
+    def _door(self) -> str:
+        """Kill the container that the task metadata endpoint is reached by."""
+        _docker("kill", "--signal", "KILL", door(self.engine_id), check=False)
+        return "the door of the metadata endpoint"
 
     def _haproxy(self) -> str:
         """Kill HAProxy's master, or its worker alone."""
