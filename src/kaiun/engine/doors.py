@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from kaiun.engine import sigv4
-from kaiun.engine.server import Aside, Receive, Scope, Send, refuse_host, refuse_page
+from kaiun.engine.refusal import refuse_host, refuse_page
+from kaiun.engine.server import Aside, Receive, Scope, Send
 
 REFUSED = 1008  # before it is accepted, a WebSocket closed with whatever code is answered with 403
 

@@ -22,14 +22,12 @@ from kaiun.engine.dispatch import (
     answer_query,
     answer_rest,
     json_error,
-    query_error,
 )
 from kaiun.engine.ecr import door
 from kaiun.engine.eventbus import asked as asked_events
 from kaiun.engine.protocol import model as models
 from kaiun.engine.protocol.errors import ApiError
-from kaiun.engine.protocol.query import escape
-from kaiun.engine.runtime.base import DOOR_ADDRESS, DOOR_PORT
+from kaiun.engine.refusal import DOOR, access_denied, refuse_host, refuse_page, unsigned
 from kaiun.engine.s3 import public
 from kaiun.engine.schedules import rules
 from kaiun.engine.taskdoor import TaskDoor
@@ -43,26 +41,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 RESETS = ("/_kaiun/reset", "/moto-api/reset")  # the second is what suites for moto ask
-DOOR = (DOOR_ADDRESS, DOOR_PORT)  # where tasks come in: as from our own port
 MAX_BODY = 16 * 1024 * 1024
-_JSON_ERRORS = {
-    "missing": ("MissingAuthenticationTokenException", 400),
-    "malformed": ("IncompleteSignatureException", 400),
-    "unknown-key": ("UnrecognizedClientException", 400),
-    "mismatch": ("InvalidSignatureException", 400),
-    "expired": ("InvalidSignatureException", 400),
-    "expired-token": ("ExpiredTokenException", 400),
-    "body": ("InvalidSignatureException", 400),
-}
-_XML_ERRORS = {
-    "missing": ("MissingAuthenticationToken", 403),
-    "malformed": ("IncompleteSignature", 400),
-    "unknown-key": ("InvalidClientTokenId", 403),
-    "mismatch": ("SignatureDoesNotMatch", 403),
-    "expired": ("SignatureDoesNotMatch", 403),
-    "expired-token": ("ExpiredToken", 403),
-    "body": ("SignatureDoesNotMatch", 403),
-}
 
 
 class Aside(Protocol):
@@ -112,7 +91,7 @@ class App:
             await self._public(scope, asked, send)
             return
         if refusal := strange or refuse_page(headers):
-            await _reply(send, Answer(403, "application/json", _access_denied(refusal)), "-")
+            await _reply(send, Answer(403, "application/json", access_denied(refusal)), "-")
             return
         if for_task:
             await _reply(send, await self._of_task(scope, receive), "-")
@@ -156,7 +135,7 @@ class App:
             self._verify(request, claim, body)
             taskrole.check_allowed(self._world, claim, headers.get("x-amz-target", ""))
         except sigv4.SignatureError as problem:
-            await _reply(send, _unsigned(headers, problem, request_id), request_id)
+            await _reply(send, unsigned(headers, problem, request_id), request_id)
             return
         except ApiError as refusal:
             await _reply(send, json_error(refusal), request_id)
@@ -264,50 +243,6 @@ async def _read_body(receive: Receive) -> bytes:
         if len(body) > MAX_BODY:
             raise _TooLargeError
     return body
-
-
-def refuse_host(scope: Scope, headers: dict[str, str]) -> str | None:
-    """Return why a request to a name that is not ours is not let in; else None."""
-    host, _, port = headers.get("host", "").rpartition(":")
-    if scope["server"] == DOOR and headers.get("host") in (DOOR[0], f"{DOOR[0]}:{DOOR[1]}"):
-        return None
-    ours = host in ("127.0.0.1", "localhost", "[::1]") or host.endswith(".localhost")
-    if not ours or port != str(scope["server"][1]):
-        return "The Host header does not name this endpoint."
-    return None
-
-
-def refuse_page(headers: dict[str, str]) -> str | None:
-    """Return why a request of a page in a browser is not let in; else None."""
-    if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-        return "Cross-site requests are not accepted."
-    origin = headers.get("origin")
-    if origin is not None and origin.partition("://")[2] != headers["host"]:
-        return "Requests from web pages are not accepted."
-    return None
-
-
-def _access_denied(reason: str) -> bytes:
-    return json.dumps({"__type": "AccessDeniedException", "message": reason}).encode()
-
-
-def _unsigned(headers: dict[str, str], problem: sigv4.SignatureError, request_id: str) -> Answer:
-    content_type = headers.get("content-type", "")
-    if "x-amz-target" in headers or "json" in content_type:
-        code, status = _JSON_ERRORS[problem.kind]
-        return json_error(ApiError(code, str(problem), status=status))
-    code, status = _XML_ERRORS[problem.kind]
-    if "form-urlencoded" in content_type:
-        return query_error("", ApiError(code, str(problem), status=status), request_id)
-    return _s3_error(code, str(problem), status, request_id)
-
-
-def _s3_error(code: str, message: str, status: int, request_id: str) -> Answer:
-    text = (
-        f"<Error><Code>{code}</Code><Message>{escape(message)}</Message>"
-        f"<RequestId>{request_id}</RequestId></Error>"
-    )
-    return Answer(status, "application/xml", text.encode())
 
 
 async def _reply(send: Send, answer: Answer, request_id: str) -> None:
