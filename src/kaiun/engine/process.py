@@ -27,7 +27,7 @@ from kaiun.engine.doors import Doors
 from kaiun.engine.ecr import token
 from kaiun.engine.ecr.images import Images, Uploads
 from kaiun.engine.envfiles import EnvFileReader
-from kaiun.engine.eventbus.delivery import Delivery
+from kaiun.engine.eventbus.delivery import deliver
 from kaiun.engine.functions import Functions
 from kaiun.engine.logbook import Logbook
 from kaiun.engine.metrics import gauges
@@ -276,7 +276,7 @@ class _Process:
         self._shifts = Shifts(self._world, self._targets, functions, alarms)
         balancer = self._outfit.balancer
         calls = SideCalls(self._identity, self._outfit.sides.locate)
-        self._delivering = asyncio.create_task(Delivery(self._world, calls).run())
+        self._delivering = asyncio.create_task(deliver(self._world, calls))
         self._delivering.add_done_callback(self._core_ended)
         core = Core(self._world, self._agent, self._targets, balancer, self._shifts)
         self._core_task = asyncio.create_task(core.run())

@@ -98,7 +98,7 @@ class World:
         self.scheduled_actions = store.table("scheduled_actions")
         self.scaling_activities = store.table("scaling_activities")  # by id, oldest first
         self.alarm_histories = store.table("alarm_histories")  # by name, also of deleted ones
-        self.bus = Bus(store.table("outbox"), identity, self.now)
+        self.bus = Bus(store.table("outbox"), store.table("outbox_sides"), identity, self.now)
         self.credentials = store.table("credentials")  # of task roles, by the ids tasks are told
         self.sessions = store.table("sessions")  # that came of them, by access key
         self.recall()

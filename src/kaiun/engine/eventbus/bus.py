@@ -23,6 +23,7 @@ ECR: Final = "aws.ecr"
 MAX_HOPS: Final = 5  # from bus to bus
 _ENVELOPE: Final = ("source", "detail-type", "account", "region")
 _ARCHIVE: Final = "prod.vhs.events.aws.internal"  # who manages the rule of an archive
+_OWN: Final = ("ecs", "logs", "events")  # targets of the engine itself
 _WITH_ARCHIVE: Final = ("sqs", "events")  # targets of the side services, who keep archives
 
 
@@ -42,16 +43,20 @@ class Rule:
 
 
 class Bus:
-    """All buses of the engine's region."""
+    """All buses of the engine's region. `wake` has the delivery look at the outboxes."""
 
-    def __init__(self, outbox: Table, identity: Identity, now: Callable[[], float]) -> None:
-        self.outbox = outbox
+    def __init__(
+        self, own: Table, sides: Table, identity: Identity, now: Callable[[], float]
+    ) -> None:
+        """`own` is the outbox of what the engine delivers by itself, `sides` of all else, which
+        is slower by far."""
+        self.outboxes = own, sides
         self.wake: Callable[[], None] = _nobody
         self._identity = identity
         self._now = now
         self._rules: dict[str, list[Rule]] = {}
         self._wanted: dict[str, bool] = {}  # detail type → whether a service's events of it are
-        self._last = max(map(int, outbox), default=0)
+        self._last = max((int(key) for box in self.outboxes for key in box), default=0)
 
     def take(self, rules: Iterable[Doc]) -> None:
         """Know these rules from now on, and no others."""
@@ -63,8 +68,9 @@ class Bus:
     def forget(self) -> None:
         """Forget rules and events: the side services lost what they were for."""
         self.take(())
-        for key in list(self.outbox):
-            del self.outbox[key]
+        for box in self.outboxes:
+            for key in list(box):
+                del box[key]
 
     def wanted(self, detail_type: str, source: str = ECS) -> bool:
         """Return whether a rule may match a service's events of a type. Asked at every change."""
@@ -125,7 +131,9 @@ class Bus:
 
     def _add(self, delivery: Doc) -> None:
         self._last += 1
-        self.outbox[f"{self._last:016d}"] = delivery
+        own, sides = self.outboxes
+        is_own = "target" in delivery and service_of(delivery["target"]) in _OWN
+        (own if is_own else sides)[f"{self._last:016d}"] = delivery
 
 
 def service_of(target: Doc) -> str:

@@ -21,7 +21,7 @@ from kaiun.engine.schedules.firing import LONGEST_PAUSE_S, policy_of
 from kaiun.engine.schedules.requests import Occasion, is_for_ecs, run_task_request
 from kaiun.engine.schedules.timetable import EVENTS
 from kaiun.engine.sidecall import FAILURES, SideCalls
-from kaiun.engine.store import Doc
+from kaiun.engine.store import Doc, Table
 from kaiun.engine.world import World
 
 log = logging.getLogger(__name__)
@@ -36,17 +36,32 @@ class UndeliverableError(Exception):
     """It cannot be delivered, now or later."""
 
 
-class Delivery:
-    """Runs beside the loop of the core."""
+async def deliver(world: World, calls: SideCalls) -> None:
+    """Deliver until cancelled, beside the loop of the core: each outbox by itself, so that tasks
+    need not wait for a queue that is full."""
+    lanes = [Delivery(world, calls, box) for box in world.bus.outboxes]
 
-    def __init__(self, world: World, calls: SideCalls) -> None:
+    def wake() -> None:
+        for lane in lanes:
+            lane.wake()
+
+    world.bus.wake = wake
+    async with asyncio.TaskGroup() as group:
+        for lane in lanes:
+            group.create_task(lane.run())
+
+
+class Delivery:
+    """Empties one outbox."""
+
+    def __init__(self, world: World, calls: SideCalls, outbox: Table) -> None:
         self._world = world
         self._calls = calls
+        self._outbox = outbox
         self._wake = asyncio.Event()
-        world.bus.wake = self._wake.set
+        self.wake = self._wake.set
 
     async def run(self) -> None:
-        """Deliver until cancelled."""
         while True:
             self._wake.clear()
             self._world.store.commit()  # nothing is told that is not kept
@@ -58,11 +73,11 @@ class Delivery:
     def _pause_s(self) -> float | None:
         """Return how long there is nothing to do, None for as long as nothing new comes."""
         world = self._world
-        due = min((world.bus.outbox[key]["try_at"] for key in world.bus.outbox), default=None)
+        due = min((self._outbox[key]["try_at"] for key in self._outbox), default=None)
         return None if due is None else world.clock.real_s(max(0.0, due - world.now()))
 
     async def _deliver_due(self) -> None:
-        outbox = self._world.bus.outbox
+        outbox = self._outbox
         while keys := self._next():
             deliveries = [outbox[key] for key in keys]
             try:
@@ -79,7 +94,7 @@ class Delivery:
 
     def _next(self) -> list[str]:
         """Return the keys of what is delivered next: one, or several messages to one queue."""
-        outbox, now = self._world.bus.outbox, self._world.now()
+        outbox, now = self._outbox, self._world.now()
         due = (key for key in outbox if outbox[key]["try_at"] <= now)
         keys = list(islice(due, BATCH))
         queue = _queue_of(outbox[keys[0]]) if keys else ""
@@ -113,12 +128,12 @@ class Delivery:
 
     def _remove(self, keys: list[str]) -> None:
         for key in keys:
-            if key in self._world.bus.outbox:  # else the rules went meanwhile
-                del self._world.bus.outbox[key]
+            if key in self._outbox:  # else the rules went meanwhile
+                del self._outbox[key]
 
     def _put_off(self, keys: list[str], problem: str) -> None:
         """Try again later, within the target's policy."""
-        outbox, now = self._world.bus.outbox, self._world.now()
+        outbox, now = self._outbox, self._world.now()
         for key in (key for key in keys if key in outbox):
             delivery = outbox[key]
             oldest_s, attempts = policy_of(delivery.get("target", {}))
