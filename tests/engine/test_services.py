@@ -128,6 +128,25 @@ def test_scaling_changes_counts_without_a_deployment(ecs: Any, cluster: str, fam
     assert [d["id"] for d in describe(ecs, cluster, "web")["deployments"]] == [first]
 
 
+def test_service_that_drains_is_out_of_sight_and_keeps_its_name(
+    ecs: Any, cluster: str, family: str
+) -> None:
+    register(ecs, family, container(dockerLabels=null(stop_ms=2000)))
+    create(ecs, cluster, family, 1)
+    wait_rollout(ecs, cluster, "web")
+    names = {"cluster": cluster, "service": "web"}
+    ecs.delete_service(**names, force=True)
+    assert describe(ecs, cluster, "web")["status"] == "DRAINING"
+    assert ecs.list_services(cluster=cluster)["serviceArns"] == []
+    with pytest.raises(ClientError, match=r"InvalidParameterException.*still Draining"):
+        create(ecs, cluster, family, 1)
+    with pytest.raises(ClientError, match="ServiceNotActiveException"):
+        ecs.update_service(**names, forceNewDeployment=True)
+    until(lambda: describe(ecs, cluster, "web")["status"] == "INACTIVE")
+    with pytest.raises(ClientError, match="ServiceNotFoundException"):
+        ecs.delete_service(**names)
+
+
 def test_deleted_service_drains_and_can_be_made_again(ecs: Any, cluster: str, family: str) -> None:
     register(ecs, family)
     create(ecs, cluster, family)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 START = "start.json"  # beside the program
 SUPERVISE = "kaiun:supervise"
+QUIET = "quiet"  # of KAIUN_START: what is run is heard by somebody, as with kaiun exec
 
 
 def main() -> None:
@@ -53,16 +54,21 @@ def _start(words: list[str]) -> None:
     if todo.process:
         environ["KAIUN_PROCESS"] = todo.process
     variables = Variables(environ, {*chosen.secret, *chosen.keys})
-    if environ.get("KAIUN_START") != "skip":
-        _steps(chosen, todo, variables, began)
+    how = environ.get("KAIUN_START")
+    if how == QUIET:
+        del environ["KAIUN_START"]  # it is about this start alone
+    if how != "skip":
+        _steps(chosen, todo, variables, began, quiet=how == QUIET)
     for key in chosen.keys:
         environ.pop(key, None)
     _become(todo, environ)
 
 
-def _steps(chosen: settings.Settings, todo: Command, variables: Variables, began: float) -> None:
+def _steps(
+    chosen: settings.Settings, todo: Command, variables: Variables, began: float, *, quiet: bool
+) -> None:
     try:
-        steps.take(chosen, todo.process, variables, began)
+        steps.take(chosen, todo.process, variables, began, quiet=quiet)
     except Failure as failure:
         line = failure.line(variables.hidden())
         if not todo.lenient:

@@ -53,8 +53,11 @@ def abandon() -> None:
         staged.drop()
 
 
-def take(settings: Settings, process: str, variables: Variables, began: float) -> None:
-    """Take the steps of this process. Raises Failure with the step and what it was about."""
+def take(
+    settings: Settings, process: str, variables: Variables, began: float, *, quiet: bool = False
+) -> None:
+    """Take the steps of this process, and tell how long they took. Raises Failure with the step
+    and what it was about."""
     context = Context(settings, process, variables)
     times: list[tuple[str, float]] = []
     try:
@@ -70,7 +73,7 @@ def take(settings: Settings, process: str, variables: Variables, began: float) -
             finally:
                 times.append((kind, time.monotonic() - at))
     finally:
-        if times:
+        if times and not quiet:
             say(_told(settings.environment, process, times, time.monotonic() - began))
 
 

@@ -22,6 +22,7 @@ LINE = 3 * 19  # bytes in a line of base64, which are 76 characters
 
 _CHOOSE = (
     f'if [ -z "$b" ] && [ -x {ENTRY} ]; then set -- {ENTRY} "$@"; '
+    'export KAIUN_START="${KAIUN_START:-quiet}"; '
     f'elif [ "$*" = {SHELL} ]; then if command -v bash >/dev/null 2>&1; then set -- bash; '
     "else set -- sh; fi; fi; "
 )

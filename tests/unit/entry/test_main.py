@@ -107,6 +107,13 @@ def test_environment_chooses_its_part(entry: Entry) -> None:
     assert (done.returncode, "the image knows: b" in last_line(done)) == (64, True)
 
 
+def test_quiet_start_says_nothing_and_leaves_no_trace(entry: Entry) -> None:
+    entry.make(steps=[["require", [item("RAILS_ENV")]]])
+    words = ("sh", "-c", "echo $RAILS_ENV ${KAIUN_START-none}")
+    done = entry.run(*words, KAIUN_START="quiet", RAILS_ENV="test")
+    assert (done.stdout, done.stderr) == ("test none\n", "")
+
+
 def test_skip_bypasses_every_step(entry: Entry) -> None:
     entry.make(steps=[["require", [item("A")]]], processes=WEB)
     done = entry.run("web", KAIUN_START="skip")

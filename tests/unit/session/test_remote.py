@@ -99,7 +99,7 @@ def test_no_input_is_the_end_of_input() -> None:
 def entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Kaiun's entry, which here says what it was given."""
     path = tmp_path / "entry"
-    path.write_text('#!/bin/sh\necho "entry: $*"\n')
+    path.write_text('#!/bin/sh\necho "entry, $KAIUN_START: $*"\n')
     path.chmod(0o755)
     for name in ("_ON_A_TERMINAL", "_THROUGH_A_PIPE"):
         monkeypatch.setattr(remotes, name, getattr(remotes, name).replace(remotes.ENTRY, str(path)))
@@ -110,9 +110,9 @@ def entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("words", "bare", "shown"),
     [
-        (["echo", "a"], False, b"entry: echo a\r\n"),
-        ([], False, b"entry: shell\r\n"),
-        (["console"], False, b"entry: console\r\n"),
+        (["echo", "a"], False, b"entry, quiet: echo a\r\n"),
+        ([], False, b"entry, quiet: shell\r\n"),
+        (["console"], False, b"entry, quiet: console\r\n"),
         (["echo", "a"], True, b"a\r\n"),
     ],
 )

@@ -71,7 +71,7 @@ def list_services(world: World, params: Params) -> Params:
         s["serviceArn"]
         for s in world.services.values()
         if s["clusterArn"] == cluster
-        and s["status"] != "INACTIVE"
+        and s["status"] == "ACTIVE"
         and params.get("launchType") in (None, s.get("launchType"))
         and params.get("schedulingStrategy") in (None, s["schedulingStrategy"])
         and params.get("resourceManagementType") in (None, "CUSTOMER")
@@ -98,7 +98,7 @@ def list_services_by_namespace(world: World, params: Params) -> Params:
     arns = [
         arn
         for arn, namespace in of_services.items()
-        if namespace in names and world.services[arn]["status"] != "INACTIVE"
+        if namespace in names and world.services[arn]["status"] == "ACTIVE"
     ]
     return _listed(arns, params)
 
