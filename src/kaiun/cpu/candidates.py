@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kaiun.cpu import instructions, lengths, opcodes
-from kaiun.cpu.opcodes import VEX2, VEX3, XOP
+from kaiun.cpu.opcodes import EVEX, REGISTER, RTM, VEX2, VEX3, XABORT, XBEGIN, XOP
 
 Numbers = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
@@ -31,7 +31,7 @@ _SECONDS = (
     *(0x01, 0x0E, 0xA2, 0xAE, 0xC7, 0x0F),
 )
 _MANDATORY = (0x66, 0xF2, 0xF3)
-_EVEX, _ESCAPE, _XBEGIN, _XABORT, _RTM = 0x62, 0x0F, 0xC7, 0xC6, 0xF8
+_ESCAPE = 0x0F
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,8 @@ def gathered(blocks: Iterable[Candidates], count: int) -> Iterator[Candidates]:
 
 
 def _joined(blocks: list[Candidates]) -> Candidates:
+    if len(blocks) == 1:
+        return blocks[0]
     return Candidates(
         np.concatenate([each.offset for each in blocks]),
         np.concatenate([each.features for each in blocks]),
@@ -75,18 +77,20 @@ def _joined(blocks: list[Candidates]) -> Candidates:
 
 def _told(code: bytes, offset: Numbers) -> Candidates:
     """Tell apart what begins with the pairs at `offset`."""
-    view = np.frombuffer(code, np.uint8)
-    lead = view.take(offset)
-    number = np.zeros(len(offset), np.uint8)
-    for first, number_of in _VECTORS.items():
-        chosen = np.flatnonzero(lead == first)
-        if len(chosen):
-            number[chosen] = number_of(view, offset.take(chosen))
-    features = opcodes.tables().features.take(number)
-    for first, features_of in _OTHERS.items():
-        chosen = np.flatnonzero(lead == first)
-        if len(chosen):
-            features[chosen] = features_of(view, offset.take(chosen))
+    tables, words = opcodes.tables(), np.ndarray(len(code) - 3, "<u4", code, strides=(1,))
+    word = words[offset].astype(np.int64)
+    lead = word & 255
+    kind = tables.kind.take(lead)
+    row = tables.rows[0].take(kind | word >> 8 & 255)
+    row += tables.rows[1].take(kind | word >> 16 & 255)
+    row += tables.rows[2].take(kind | word >> 24)
+    opcode = words[offset + tables.skip.take(lead)]
+    row += opcode & 255
+    row += ((opcode & 0xFFFF) >= 0xC000) * np.int64(REGISTER)
+    features = tables.features.take(tables.numbers.take(row, mode="clip"))
+    escaped = np.flatnonzero(lead == _ESCAPE)
+    if len(escaped):
+        features[escaped] = _escape(np.frombuffer(code, np.uint8), offset[escaped])
     kept = np.flatnonzero(features)
     return Candidates(offset.take(kept), features.take(kept))
 
@@ -95,12 +99,12 @@ def _told(code: bytes, offset: Numbers) -> Candidates:
 def _classes() -> bytes:
     """Return, by byte, the classes of pairs that it may begin (bits 4–7) and may end (0–3)."""
     byte = np.arange(256)
-    vex = np.isin(byte & 31, (1, 2, 3, 8, 9, 10))
-    evex = ((byte & 8) == 0) & np.isin(byte & 7, (1, 2, 3, 5, 6))
-    other = np.isin(byte, (*_SECONDS, _RTM))
-    begins = (VEX3, XOP), (_EVEX,), (_ESCAPE, _XBEGIN, _XABORT), (VEX2,)
+    vex = np.isin(byte & 31, (1, 2, 3))
+    rare = (((byte & 8) == 0) & np.isin(byte & 7, (1, 2, 3, 5, 6))) | np.isin(byte & 31, (8, 9, 10))
+    other = np.isin(byte, (*_SECONDS, RTM))
+    begins = (VEX3,), (EVEX, XOP), (_ESCAPE, XBEGIN, XABORT), (VEX2,)
     table = np.zeros(256, np.uint8)
-    for bit, (first, second) in enumerate(zip(begins, (vex, evex, other, byte >= 0), strict=True)):
+    for bit, (first, second) in enumerate(zip(begins, (vex, rare, other, byte >= 0), strict=True)):
         table[list(first)] |= np.uint8(16 << bit)
         table[second] |= np.uint8(1 << bit)
     return table.tobytes()
@@ -119,40 +123,15 @@ def _pairs(code: bytes) -> Iterator[Numbers]:
             yield offset + start
 
 
-def _vex(view: Bytes, at: Numbers) -> Bytes:
-    lead = int(view[at[0]])
-    first, last = opcodes.vex_rows(lead)
-    if lead == VEX2:
-        return _in_rows(opcodes.tables().vex, last.take(view.take(at + 1)), view, at + 2)
-    row = first.take(view.take(at + 1)) + last.take(view.take(at + 2))
-    return _in_rows(opcodes.tables().vex, row, view, at + 3)
-
-
-def _evex(view: Bytes, at: Numbers) -> Bytes:
-    """Tell apart EVEX, of whose bytes one bit is always set; zeroing needs a mask."""
-    number = np.zeros(len(at), np.uint8)
-    possible = np.flatnonzero((view[at + 2] & 4 > 0) & (view[at + 3] & 0x87 != 0x80))
-    at = at[possible]
-    first, middle, last = opcodes.evex_rows()
-    row = first[view[at + 1]] + middle[view[at + 2]] + last[view[at + 3]]
-    number[possible] = _in_rows(opcodes.tables().evex, row, view, at + 4)
-    return number
-
-
-def _in_rows(table: Bytes, row: Numbers, view: Bytes, at: Numbers) -> Bytes:
-    """Look up the opcode at `at`, before ModRM."""
-    pairs = np.ndarray(len(view) - 1, "<u2", view, strides=(1,))
-    return table.take(row + opcodes.places().take(pairs[at]))
-
-
 def _escape(view: Bytes, at: Numbers) -> Numbers:
     """Tell apart what 0F begins: by the prefixes before it and two bytes behind it."""
     second, known = view.take(at + 1), _answers()
     index = _numbered().take(second) | _prefixed(view, at) << 8 | view.take(at + 2)
     features = known.take(index)
-    for new in np.unique(index[features < 0]).tolist():
-        known[new] = _features_of(_SECONDS[(new >> 11) - 1], new >> 8 & 7, new & 255)
-    features = known.take(index)
+    if features.min() < 0:
+        for new in set(index[features < 0].tolist()):
+            known[new] = _features_of(_SECONDS[(new >> 11) - 1], new >> 8 & 7, new & 255)
+        features = known.take(index)
     old = np.flatnonzero((second == _ESCAPE) & (features != 0))
     if len(old):
         modrm = at[old] + 2
@@ -216,12 +195,3 @@ def _features_of(second: int, prefixes: int, behind: int) -> int:
         code = prefix + rex + b"\x0f" + tail + bytes(8)
         found |= instructions.masks()[instructions.Decoder(code).at(0).code]
     return found
-
-
-def _transaction(view: Bytes, at: Numbers) -> Numbers:
-    needs = instructions.masks()[instructions.Decoder(b"\xc7\xf8" + bytes(4)).at(0).code]
-    return np.where(view[at + 1] == _RTM, needs, 0).astype(np.int64)
-
-
-_VECTORS = {VEX2: _vex, VEX3: _vex, XOP: _vex, _EVEX: _evex}
-_OTHERS = {_ESCAPE: _escape, _XBEGIN: _transaction, _XABORT: _transaction}

@@ -11,6 +11,7 @@ import mmap
 import struct
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -80,8 +81,7 @@ class BadElf(ValueError):
     """The file is cut or contradicts itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(NamedTuple):
     """A section; of a file without section headers, an executable segment."""
 
     name: str

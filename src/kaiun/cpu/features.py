@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 
 import iced_x86 as iced
 import numpy as np
@@ -39,12 +40,15 @@ def scan(elf: Elf, functions: Functions) -> Found:
 
 def _scan(code: Code, masks: dict[int, int]) -> None:
     """Add what the functions of one section need; a function may have begun in another one."""
+    blocks = gathered(code.candidates(), _TOGETHER)
+    if (block := next(blocks, None)) is None:
+        return
     base = code.section.address
     first, last = code.functions.at(np.array([base, base + code.section.size - 1])).tolist()
     sure = np.zeros(last - first + 1, np.int64)
     for end in (first, last):
         sure[end - first] = masks.get(end, 0)
-    for found in gathered(code.candidates(), _TOGETHER):
+    for found in chain((block,), blocks):
         _settle(code, found, sure, first)
     needing = np.flatnonzero(sure)
     masks |= zip((needing + first).tolist(), sure[needing].tolist(), strict=True)

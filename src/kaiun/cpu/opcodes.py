@@ -1,4 +1,4 @@
-"""What an instruction behind VEX, XOP or EVEX may need: tables of all opcodes that iced-x86 knows.
+"""What instructions of VEX, XOP, EVEX and RTM may need: tables of all opcodes iced-x86 knows.
 
 A row stands for what the prefix says (map of opcodes, W, the vector's length, ...), the place in a
 row for the opcode and whether ModRM names a register. A table tells the most that any instruction
@@ -21,10 +21,14 @@ from kaiun.cpu import instructions
 
 Numbers = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
-Places = npt.NDArray[np.uint16]
 Index = int | slice
-PLACES = 512  # of one row: 256 opcodes, times two
-VEX2, VEX3, XOP = 0xC5, 0xC4, 0x8F
+REGISTER = 256
+PLACES = 2 * REGISTER  # of one row
+VEX2, VEX3, XOP, EVEX, XBEGIN, XABORT = 0xC5, 0xC4, 0x8F, 0x62, 0xC7, 0xC6
+RTM = 0xF8  # what follows XBEGIN and XABORT
+_SKIP = {VEX2: 2, VEX3: 3, XOP: 3, EVEX: 4, XBEGIN: 2, XABORT: 2}  # bytes before the opcode
+_EVEX = PLACES << 9  # where its rows begin, behind those of VEX
+_NOWHERE = 1 << 40  # no row at all
 
 _KINDS = {name: n for name, n in vars(iced.OpCodeOperandKind).items() if isinstance(n, int)}
 _VVVV = frozenset(n for name, n in _KINDS.items() if name.endswith("_VVVV"))
@@ -34,35 +38,66 @@ _MAPS = (0, 1, 2, 3, 5, 6, 8, 9, 10)  # the prefixes' numbers, by iced's OpCodeT
 _ANY = slice(None)
 
 
-@cache
-def places() -> Places:
-    """Return the place in a row, by the opcode and ModRM read as one number of 16 bits."""
-    opcode, modrm = np.arange(1 << 16) & 255, np.arange(1 << 16) >> 8
-    return np.asarray(opcode | (modrm >= 0xC0) << 8, np.uint16)
-
-
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """Numbers of sets of features by row and place; `features` are the sets, as bits."""
+    """How to look up what an instruction may need, by its first bytes.
 
-    vex: Bytes  # XOP too
-    evex: Bytes
+    `kind` of the first byte, times 256, and the next three: what `rows` has for each adds up to a
+    row. `skip` bytes behind the first are opcode and ModRM, which make the place in a row: the
+    opcode, and REGISTER more where ModRM names one. `numbers` by row and place, those out of range
+    cut to the last, are those of `features`: bytes, so that the second level cache holds them.
+    """
+
+    kind: Numbers
+    rows: tuple[Numbers, Numbers, Numbers]
+    skip: Numbers
+    numbers: Bytes
     features: Numbers
 
 
 @cache
 def tables() -> Tables:
-    """Return the tables; a number is a byte so that the second level cache holds them."""
-    both = [_vex(), _evex()]
-    filled = [np.flatnonzero(table) for table in both]
-    features = np.unique(np.concatenate([t[at] for t, at in zip(both, filled, strict=True)]))
-    numbers = [np.zeros(len(table), np.uint8) for table in both]
-    for table, at, number in zip(both, filled, numbers, strict=True):
-        number[at] = np.searchsorted(features, table[at]) + 1
-    return Tables(numbers[0], numbers[1], np.concatenate(([0], features)))
+    features = np.concatenate((_vex(), _evex(), np.full(PLACES, _rtm()), np.zeros(PLACES, int)))
+    filled = np.flatnonzero(features)
+    sets = np.unique(features[filled])
+    numbers = np.zeros(len(features), np.uint8)
+    numbers[filled] = np.searchsorted(sets, features[filled]) + 1
+    kind, skip = np.zeros(256, np.int64), np.zeros(256, np.int64)
+    rows = np.full((3, len(_SKIP) + 1, 256), 0)
+    rows[0, 0] = _NOWHERE
+    for number, (lead, behind) in enumerate(_SKIP.items(), 1):
+        kind[lead], skip[lead] = number << 8, behind
+        for byte, row in enumerate(_rows(lead)):
+            rows[byte, number] = row
+    first, second, third = rows.reshape(3, -1)
+    return Tables(kind, (first, second, third), skip, numbers, np.concatenate(([0], sets)))
+
+
+def _rows(lead: int) -> tuple[Numbers, ...]:
+    """Return what adds up to the row, by each of the bytes behind the leading one."""
+    byte = np.arange(256)
+    unused, wide = (byte >> 3 & 15) == 15, byte >> 7
+    last = unused << 4 | wide << 3 | byte & 7
+    match lead:
+        case 0xC5:  # of VEX's two bytes only the last, without W
+            return ((1 << 5 | last & ~8) * PLACES,)
+        case 0xC4 | 0x8F:
+            is_map = np.isin(byte & 31, (8, 9, 10) if lead == XOP else (1, 2, 3))
+            return np.where(is_map, (byte & 31) * (PLACES << 5), _NOWHERE), last * PLACES
+        case 0x62:
+            middle = (unused << 6 | wide << 5 | byte & 3) * PLACES
+            length = ((byte >> 5 & 3) << 3 | (byte >> 4 & 1) << 2) * PLACES
+            return (
+                _EVEX + (byte & 7) * (PLACES << 7),
+                np.where(byte & 4, middle, _NOWHERE),  # this bit is always set
+                np.where(byte & 0x87 == 0x80, _NOWHERE, length),  # zeroing needs a mask
+            )
+        case _:
+            return (np.where(byte == RTM, _EVEX + (PLACES << 10), _NOWHERE),)
 
 
 def _vex() -> Numbers:
+    """Return the features, as bits, by row and place, of VEX and XOP."""
     # map, whether vvvv is unused, W, length, prefix, register, opcode
     table = np.zeros((16, 2, 2, 2, 4, 2, 256), np.int64)
     for info, features in _known(iced.EncodingKind.VEX, iced.EncodingKind.XOP):
@@ -71,21 +106,8 @@ def _vex() -> Numbers:
     return table.reshape(-1)
 
 
-@cache
-def vex_rows(lead: int) -> tuple[Numbers, Numbers]:
-    """Return what adds up to the row, by the first and the last byte behind the leading one.
-
-    VEX2 has only one byte, which is like the last of the others but for W.
-    """
-    byte = np.arange(256)
-    last = ((byte >> 3 & 15) == 15) << 4 | byte >> 7 << 3 | byte & 7
-    if lead == VEX2:
-        return np.zeros(256, np.int64), (1 << 5 | last & ~8) * PLACES
-    is_map = np.isin(byte & 31, (8, 9, 10) if lead == XOP else (1, 2, 3))
-    return np.where(is_map, byte & 31, 0) * (PLACES << 5), last * PLACES
-
-
 def _evex() -> Numbers:
+    """Return the same of EVEX."""
     # map, whether vvvv is unused, W, length, bit b, prefix, register, opcode
     table = np.zeros((8, 2, 2, 4, 2, 4, 2, 256), np.int64)
     for info, features in _known(iced.EncodingKind.EVEX):
@@ -98,13 +120,8 @@ def _evex() -> Numbers:
     return table.reshape(-1)
 
 
-@cache
-def evex_rows() -> tuple[Numbers, Numbers, Numbers]:
-    """Return what adds up to the row, by each of the three bytes behind 62."""
-    byte = np.arange(256)
-    last = (byte >> 5 & 3) << 3 | (byte >> 4 & 1) << 2
-    middle = ((byte >> 3 & 15) == 15) << 6 | byte >> 7 << 5 | byte & 3
-    return (byte & 7) * (PLACES << 7), middle * PLACES, last * PLACES
+def _rtm() -> int:
+    return instructions.masks()[instructions.Decoder(bytes((XBEGIN, RTM)) + bytes(4)).at(0).code]
 
 
 def _known(*encodings: int) -> Iterator[tuple[iced.OpCodeInfo, int]]:
