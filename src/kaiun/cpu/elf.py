@@ -34,6 +34,7 @@ PT_LOAD, PT_DYNAMIC = 1, 2
 STT_OBJECT, STT_FUNC, STT_GNU_IFUNC = 1, 2, 10
 R_RELATIVE, R_64, R_GLOB_DAT, R_JUMP_SLOT, R_IRELATIVE = 8, 1, 6, 7, 37
 DT_SONAME = 14
+_LONGEST_NAME = 1 << 16  # bytes; what goes on is none
 
 _SECTION = np.dtype(
     [
@@ -100,13 +101,14 @@ class Section(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Symbols:
-    """A symbol table as arrays, beside the bytes of its names."""
+    """A symbol table as arrays; its names are in the file's bytes, from `start` on."""
 
     table: Array
-    names: bytes = field(repr=False)
+    data: bytes | mmap.mmap = field(repr=False)
+    start: int
 
     def name(self, number: int) -> str:
-        return _name(self.names, int(self.table["name"][number]))
+        return _name(self.data, self.start + int(self.table["name"][number]))
 
 
 class Elf:
@@ -232,7 +234,7 @@ class Elf:
             if each.kind != kind or each.link >= len(self.sections):
                 continue
             table = self._array(_SYMBOL, each.offset, each.size // _SYMBOL.itemsize)
-            found.append(Symbols(table, self.content(self.sections[each.link])))
+            found.append(Symbols(table, self.data, self.sections[each.link].offset))
         return found
 
     def _array(self, dtype: np.dtype[np.void], offset: int, count: int) -> Array:
@@ -241,5 +243,6 @@ class Elf:
         return np.frombuffer(self.data, dtype, count, offset)
 
 
-def _name(names: bytes, start: int) -> str:
-    return names[start : names.find(b"\0", start)].decode("utf-8", "replace")
+def _name(names: bytes | mmap.mmap, start: int) -> str:
+    end = names.find(b"\0", start, start + _LONGEST_NAME)
+    return names[start : end if end >= 0 else start].decode("utf-8", "replace")

@@ -24,7 +24,6 @@ Numbers = npt.NDArray[np.int64]
 _LONGEST = 15
 _RUN_UPS = (48, 240, 1200, 6000)  # bytes; a longer one where the chains do not agree
 _NEAR = 72  # bytes more: so close behind the function's beginning decoding from there is cheaper
-_MANY = 12  # candidates for which numpy pays
 _ZEROS = bytes(8)  # as instructions they make no sense
 _FAR = 1 << 16  # bytes: farther than any function's beginning
 _LOOK = 512  # bytes around a hit that must look like code, where no table says that it is
@@ -65,9 +64,7 @@ class Code:
 
     def coverings(self, offset: Numbers, begin: Numbers) -> Numbers:
         """Return what `covering` does, for many."""
-        found = np.full(len(offset), -1)
-        if len(offset) >= _MANY:
-            found = chains.covering(np.frombuffer(self.data, np.uint8), offset, begin)
+        found = chains.covering(np.frombuffer(self.data, np.uint8), offset, begin)
         anchor, function = 0, -1
         for each in np.flatnonzero(found < 0).tolist():
             if begin[each] != function:

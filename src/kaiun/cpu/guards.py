@@ -41,7 +41,7 @@ _JMP_SHORT, _ESCAPE = 0xEB, 0x0F
 _LEADING = {0xE8, 0xE9, *(n << 3 | 5 for n in range(8))}
 _LEADS = bytes(1 if byte in _LEADING else 2 if byte >> 4 == 8 else 0 for byte in range(256))
 _CHUNK = 1 << 18  # bytes of code looked at together: stays in the second level cache
-_SIEVE = (1 << 22) - 1  # most places that are no function's beginning fall through it
+_SIEVE = (1 << 20) - 1  # most places that are no function's beginning fall through it
 _LONGEST = 4096  # bytes of a function that are read for what it stores
 
 
@@ -112,12 +112,13 @@ def _mentions(code: Code, known: Numbers, high: int) -> tuple[Numbers, Numbers]:
     sieve = _sieve(known)
     distances = _distances(code.data)
     places, sources = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for at in _leading(code):
-        place = at + distances[at + 1] + (code.section.address + 5)
+    for lead in _leading(code):
+        place = lead + distances[lead + 1] + (code.section.address + 5)
+        loaded = np.flatnonzero(place.view(np.uint64) < high)  # a negative one is a large one
+        place = place[loaded]
         maybe = (place < known[0]) | (place > known[-1]) | sieve[place & _SIEVE]
-        chosen = np.flatnonzero(maybe & (place >= 0) & (place < high))
-        places.append(place[chosen])
-        sources.append(at[chosen] + code.section.address)
+        places.append(place[maybe])
+        sources.append(lead[loaded[maybe]] + code.section.address)
     place, source = np.concatenate(places), np.concatenate(sources)
     inside = (place >= known[0]) & (place <= known[-1])
     exact = ~inside

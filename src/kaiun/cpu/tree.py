@@ -73,23 +73,28 @@ class Collector:
     layer: Layer = field(default_factory=Layer)
     _lists: dict[str, str] = field(default_factory=dict)
 
-    def file(self, path: str, size: int, read: Callable[[int], bytes], on_disk: str = "") -> None:
+    def file(self, path: str, size: int, read: Callable[[int], bytes]) -> None:
         """Take a file; `read(-1)` gives the rest of its bytes, `read(4)` the first ones."""
         head = read(4) if size >= _SMALLEST else b""
-        if head == _MAGIC and on_disk:
-            self.layer.files[path] = ""
-            told = partial(self.layer.files.__setitem__, path)
-            self.examiner.read(OnDisk(on_disk, size, told))
-        elif head == _MAGIC:
+        if head == _MAGIC:
             self.layer.files[path] = self.examiner.add(head + read(-1))
         else:
-            self.layer.others.add(path)
-            if packages.is_list(path):
-                self._lists[path] = (head + read(-1)).decode("utf-8", "replace")
+            self._other(path, lambda: head + read(-1))
 
-    def other(self, path: str) -> None:
-        """Take what is neither a file nor a folder."""
+    def opened(self, path: str, descriptor: int, on_disk: str) -> None:
+        """Take a file on disk that is open: the examiner reads it by its path there."""
+        head = os.read(descriptor, _SMALLEST)
+        if len(head) == _SMALLEST and head.startswith(_MAGIC):
+            self.layer.files[path] = ""
+            told = partial(self.layer.files.__setitem__, path)
+            self.examiner.read(OnDisk(on_disk, os.fstat(descriptor).st_size, told))
+        else:
+            self._other(path, lambda: Path(on_disk).read_bytes())
+
+    def _other(self, path: str, read: Callable[[], bytes]) -> None:
         self.layer.others.add(path)
+        if packages.is_list(path):
+            self._lists[path] = read().decode("utf-8", "replace")
 
     def finish(self) -> Layer:
         self.layer.packages = packages.attribute(self.layer.files, self._lists)
@@ -98,23 +103,22 @@ class Collector:
 
 def from_folder(root: Path, examiner: Examiner, *, overlay: bool = False) -> Layer:
     """Read a folder; with `overlay` it is a layer as overlayfs keeps it. Raises OSError."""
-    collector = Collector(examiner)
+    collector, skipped = Collector(examiner), len(str(root))
     for entry in _entries(str(root)):
-        path = entry.path[len(str(root)) :]
-        facts = entry.stat(follow_symlinks=False)
-        if stat.S_ISREG(facts.st_mode):
+        path = entry.path[skipped:]
+        if entry.is_file(follow_symlinks=False):
             descriptor = os.open(entry.path, os.O_RDONLY)
             try:
-                collector.file(path, facts.st_size, partial(_read, descriptor), entry.path)
+                collector.opened(path, descriptor, entry.path)
             finally:
                 os.close(descriptor)
-        elif stat.S_ISDIR(facts.st_mode):
+        elif entry.is_dir(follow_symlinks=False):
             if overlay and _is_opaque(entry.path):
                 collector.layer.opaque.add(path)
-        elif overlay and stat.S_ISCHR(facts.st_mode) and facts.st_rdev == 0:
+        elif overlay and _is_whiteout(entry):
             collector.layer.gone.add(path)
         else:
-            collector.other(path)
+            collector.layer.others.add(path)
     return collector.finish()
 
 
@@ -135,7 +139,7 @@ def from_tar(tar: tarfile.TarFile, examiner: Examiner) -> Layer:
         elif member.islnk():  # another name of a file that came before
             _link(collector.layer, path, "/" + member.linkname.removeprefix("./").strip("/"))
         elif not member.isdir():
-            collector.other(path)
+            collector.layer.others.add(path)
     return collector.finish()
 
 
@@ -169,19 +173,18 @@ def _link(layer: Layer, path: str, target: str) -> None:
 
 def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
     """Yield everything below a folder; what cannot be read is an error, not left out."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            yield entry
-            if entry.is_dir(follow_symlinks=False):
-                yield from _entries(entry.path)
+    folders = [folder]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                yield entry
 
 
-def _read(descriptor: int, size: int) -> bytes:
-    """Return the next bytes of a file, with -1 all that are left."""
-    if size >= 0:
-        return os.read(descriptor, size)
-    with open(descriptor, "rb", closefd=False) as file:
-        return file.read()
+def _is_whiteout(entry: os.DirEntry[str]) -> bool:
+    facts = entry.stat(follow_symlinks=False)
+    return stat.S_ISCHR(facts.st_mode) and facts.st_rdev == 0
 
 
 def _is_opaque(folder: str) -> bool:

@@ -18,7 +18,8 @@ _EVERY = 5  # functions
 def covered(code: bytes, offset: int, begin: int) -> int:
     """Return what is told of one byte."""
     view = np.frombuffer(code + bytes(PADDING), np.uint8)
-    return int(chains.covering(view, np.array([offset]), np.array([begin]))[0])
+    many = np.full(chains.WORTH, offset), np.full(chains.WORTH, begin)
+    return int(chains.covering(view, *many)[0])
 
 
 def walked(code: bytes, begin: int, limit: int) -> tuple[list[int], list[int]]:
