@@ -141,7 +141,9 @@ def _short(code: Code) -> tuple[Numbers, Numbers]:
     """Return the beginnings of other functions that short jumps go to: the end of one function
     may be so near to the next. One byte of distance proves nothing, so these are decoded."""
     view, base, functions = np.frombuffer(code.data, np.uint8), code.section.address, code.functions
-    at = np.flatnonzero(view[: code.section.size] == _JMP_SHORT)
+    parts = range(0, code.section.size, _CHUNK)
+    jumps = [np.flatnonzero(view[n : n + _CHUNK] == _JMP_SHORT) + n for n in parts]
+    at = np.concatenate(jumps)
     place = at + 2 + view[at + 1].astype(np.int8) + base
     maybe = _sieve(functions.begin)[place & _SIEVE]
     at, place = at[maybe], place[maybe]

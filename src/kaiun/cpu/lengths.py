@@ -37,7 +37,7 @@ def of_window(window: Bytes) -> Bytes:
     count = raw.size - BEHIND * width
     wide = raw[: count + width].astype(np.uint16)
     pairs: Pairs = np.asarray(wide[:count] | wide[width:] << 8, np.uint16)
-    length = _opcodes()[pairs]
+    length = _opcodes().take(pairs)
     special = np.flatnonzero((length >= _BASED) & (length < INVALID))
     kind = length[special] & 0xE0
     based = special[kind == _BASED]
