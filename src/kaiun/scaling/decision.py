@@ -13,13 +13,13 @@ from enum import StrEnum
 
 
 class Held(StrEnum):
-    """Why nothing was scaled, in Application Auto Scaling's codes; "" for a cooldown."""
+    """Why nothing was scaled, in Application Auto Scaling's codes; it has none for a cooldown."""
 
     MAX = "AlreadyAtMaxCapacity"
     MIN = "AlreadyAtMinCapacity"
     DESIRED = "AlreadyAtDesiredCapacity"
     UNSCALABLE = "TargetServicePutResourceAsUnscalable"
-    COOLING = ""
+    COOLING = "Cooldown"
 
 
 @dataclass(frozen=True, slots=True)

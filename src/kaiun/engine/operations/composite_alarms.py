@@ -5,7 +5,8 @@ from __future__ import annotations
 from kaiun.engine.dispatch import Params, operation
 from kaiun.engine.metrics.composites import children, is_below
 from kaiun.engine.metrics.judging import SCALING
-from kaiun.engine.operations.metric_alarms import ACTIONS, check_actions, check_kind, put_alarm
+from kaiun.engine.operations.alarm_checks import ACTIONS, check_actions
+from kaiun.engine.operations.metric_alarms import check_kind, put_alarm
 from kaiun.engine.operations.metrics import invalid
 from kaiun.engine.world import World
 
