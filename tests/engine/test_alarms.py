@@ -125,8 +125,18 @@ def test_a_state_that_was_set_holds_until_the_alarm_is_judged_again(fast: Engine
     watch = fast.client("cloudwatch")
     watch.put_metric_alarm(**ERRORS)
     watch.set_alarm_state(AlarmName="errors", StateValue="ALARM", StateReason="a drill")
-    assert alarm_of(watch)["StateReason"] == "a drill"
-    wait_state(watch, "INSUFFICIENT_DATA")
+
+    def updates() -> list[dict[str, Any]]:
+        found = watch.describe_alarm_history(
+            HistoryItemType="StateUpdate", ScanBy="TimestampAscending"
+        )
+        return [item for item in found["AlarmHistoryItems"] if item["AlarmName"] == "errors"]
+
+    until(lambda: len(updates()) == 2)
+    there, back = updates()
+    assert json.loads(there["HistoryData"])["newState"]["stateReason"] == "a drill"
+    assert back["HistorySummary"] == "Alarm updated from ALARM to INSUFFICIENT_DATA"
+    assert back["Timestamp"] - there["Timestamp"] >= timedelta(minutes=1)
 
 
 def test_alarms_survive_kill(own_engine: Engine) -> None:
