@@ -91,5 +91,6 @@ def _code(remote: Remote, said: str, where: str) -> int:
             said or "the session ended before the command did: the task may have been stopped",
             where=where,
             hint="kaiun status",
+            detail=remote.heard.decode("utf-8", "replace").split("\r\n")[-5:],
         )
     return remote.exit_code

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kaiun.errors import SessionError
+from kaiun.errors import AwsError, SessionError
 from kaiun.plan import names
 
 if TYPE_CHECKING:
@@ -35,8 +35,7 @@ def choose(aws: Aws, config: Config, process: str, task: str = "", container: st
     """Return a container of a running task of a process: that of the newest task that can be
     reached, or of the one whose id begins with `task`. Raises SessionError where there is none.
     """
-    service = names.service(config, process)
-    arns = aws.ecs.list_tasks(config.cluster, service=service)
+    arns = _tasks(aws, config, process)
     running = [t for t in aws.ecs.describe_tasks(config.cluster, arns) if _runs(t, task)]
     if not running:
         wanted = f"task {task}… of {process}" if task else f"task of {process}"
@@ -49,6 +48,17 @@ def choose(aws: Aws, config: Config, process: str, task: str = "", container: st
         if _is_reachable(candidate, name):
             return Spot(candidate["taskArn"], name)
     raise _unreachable(newest, process, name)
+
+
+def _tasks(aws: Aws, config: Config, process: str) -> list[str]:
+    try:
+        return aws.ecs.list_tasks(config.cluster, service=names.service(config, process))
+    except AwsError as problem:
+        if problem.code not in {"ClusterNotFoundException", "ServiceNotFoundException"}:
+            raise
+        raise SessionError(
+            f"{process} was never deployed to {config.environment}", hint="kaiun deploy"
+        ) from None
 
 
 def _runs(task: Task, wanted: str) -> bool:

@@ -49,6 +49,7 @@ class Remote:
         self._longest = len(self._start) + len(b"ready\033\\")
         self._held = b""
         self.ready = not piped  # whether input may be sent
+        self.heard = b""  # what came before that: why there is no command
         self.exit_code: int | None = None  # known once the command has ended
 
     @property
@@ -61,12 +62,19 @@ class Remote:
         """Return what the command itself wrote of what came; take note of the marks in it."""
         data, shown = self._held + data, b""
         while found := self._mark.search(data):
-            shown += data[: found.start()] if self.ready else b""
+            shown += self._passed(data[: found.start()])
             data = data[found.end() :]
             self._note(found[1])
         keep = self._begun(data)
         self._held = data[keep:]
-        return shown + (data[:keep] if self.ready else b"")
+        return shown + self._passed(data[:keep])
+
+    def _passed(self, data: bytes) -> bytes:
+        """Return output as far as it is the command's own; keep what came before it began."""
+        if self.ready:
+            return data
+        self.heard += data
+        return b""
 
     def _note(self, word: bytes) -> None:
         if word == b"ready":

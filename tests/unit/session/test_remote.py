@@ -95,6 +95,12 @@ def test_no_input_is_the_end_of_input() -> None:
     assert run(remote, b"", piped=True).strip() == b"0"
 
 
+def test_what_is_said_before_the_command_begins_is_kept_apart() -> None:
+    remote = Remote(["true"], piped=True)
+    assert remote.read(b"exec: /bin/sh: no such file\r\n") == b""
+    assert (remote.heard, remote.ready) == (b"exec: /bin/sh: no such file\r\n", False)
+
+
 @pytest.fixture
 def entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Kaiun's entry, which here says what it was given."""
