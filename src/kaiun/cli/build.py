@@ -36,7 +36,7 @@ def command(setup: Setup, rev: str, no_cache: frozenset[str], watch: bool, prepa
     from kaiun.image import ensure_all
 
     def connected() -> Aws:
-        from kaiun.aws.session import connect
+        from kaiun.aws.session import connect  # slow, and most registries need no AWS
 
         return aws or connect(config)
 

@@ -43,12 +43,13 @@ class Setup:
 
     def configure(self, revision: str | None = None) -> tuple[Config, Aws | None]:
         """Return the configuration, and AWS where a value had to be read through it."""
-        from kaiun.aws.session import connect
         from kaiun.config import load
 
         found: list[Aws] = []
 
         def resolve(kind: Kind, names: Sequence[str]) -> Mapping[str, str]:
+            from kaiun.aws.session import connect  # slow, and most files need no AWS to be read
+
             if not found:
                 found.append(connect(load(self.file, self.environment)))
             return found[0].resolver(kind, names)
