@@ -1,4 +1,4 @@
-"""What the engine forgets by itself, as ECS does: old tasks, deleted task definitions."""
+"""What the engine forgets by itself, as AWS does: old tasks, deleted task definitions, …"""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from kaiun.engine.operations.ecr_policies import expire
 from kaiun.engine.world import World
 
 STOPPED_KEPT_S = 3600.0
+HISTORY_KEPT_S = 30 * 86_400.0
 
 
 def prune(world: World) -> None:
     """Forget what nobody can ask for any more."""
     _forget_tasks(world)
     _forget_definitions(world)
+    _forget_histories(world)
     expire(world)
 
 
@@ -22,6 +24,16 @@ def _forget_tasks(world: World) -> None:
             if task["_"]["service"] and not task["_"]["settled"]:
                 continue
             del world.tasks[task["_"]["id"]]
+
+
+def _forget_histories(world: World) -> None:
+    """Forget what happened to alarms that are long gone. Source: DescribeAlarmHistory: "CloudWatch
+    retains the history of an alarm even if you delete the alarm", for 30 days."""
+    oldest = world.now() - HISTORY_KEPT_S
+    for name in list(world.alarm_histories):
+        newest = world.alarm_histories[name]["items"][0]["Timestamp"]
+        if newest < oldest and name not in world.metric_alarms:
+            del world.alarm_histories[name]
 
 
 def _forget_definitions(world: World) -> None:
