@@ -34,6 +34,7 @@ OF_TMPFS = {
     "driver": "local",
     "driverOpts": {"type": "tmpfs", "device": "tmpfs", "o": "size=1m"},
 }
+PID = str(Path("/proc/self/ns/pid").readlink())
 IPC = str(Path("/proc/self/ns/ipc").readlink())
 # script, members of the container, members of the task definition, what it writes
 CASES: dict[str, Case] = {
@@ -103,7 +104,7 @@ CASES: dict[str, Case] = {
     "devices": ("test -c /dev/mine && cat /dev/mine && echo is there", linux(devices=[DEVICE]), {},
         ["is there"]),
     "maxSwap and swappiness": ("echo up", linux(maxSwap=64, swappiness=10), {}, ["up"]),
-    "pidMode host": ("cat /proc/2/comm", {}, {"pidMode": "host"}, ["kthreadd"]),
+    "pidMode host": ("readlink /proc/self/ns/pid", {}, {"pidMode": "host"}, [PID]),
     "ipcMode host": ("readlink /proc/self/ns/ipc", {}, {"ipcMode": "host"}, [IPC]),
     "ipcMode none": ("grep -c /dev/shm /proc/mounts", {}, {"ipcMode": "none"}, ["0"]),
     "volume of the task": ("ls -A /data; echo $?", MOUNTED, volume(), ["0"]),
