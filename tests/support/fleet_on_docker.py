@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kaiun.engine.balancer.haproxy import log_socket
 from kaiun.engine.balancer.haproxy_cli import Cli
 from kaiun.engine.child import free_port
 from support.containers import docker
@@ -216,7 +217,7 @@ class Fleet:
     def _servers(self) -> str:
         """HAProxy's own account: as many servers as targets, and no worker but the one. One that
         a request still hung on when it was taken out is deleted at the next change."""
-        cli = Cli(str(self.engine.home / "haproxy-master.sock"))
+        cli = Cli(str(log_socket(self.engine.home).with_name("haproxy-master.sock")))
 
         async def ask() -> tuple[dict[str, dict[str, bool]], int]:
             processes = await cli.processes()
