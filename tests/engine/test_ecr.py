@@ -12,8 +12,11 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from support.ecr import digest_of, layer, manifest
+from support.ecr import MANIFEST, digest_of, layer, manifest
 from support.engine import Engine, until
+
+from kaiun.local.admin import post
+from kaiun.local.home import read_env
 
 ACCOUNT = "000000000000"
 _names = itertools.count(1)
@@ -195,8 +198,9 @@ def test_policies_are_kept(ecr: Any, name: str) -> None:
     text = json.dumps({"Version": "2012-10-17", "Statement": []})
     ecr.set_repository_policy(repositoryName=name, policyText=text)
     assert ecr.get_repository_policy(repositoryName=name)["policyText"] == text
-    with refused("InvalidParameterException"):
-        ecr.set_repository_policy(repositoryName=name, policyText="{")
+    for wrong in ("{", "[]", json.dumps({"Statement": [{"Effect": "Allow"}]})):
+        with refused("InvalidParameterException"):
+            ecr.set_repository_policy(repositoryName=name, policyText=wrong)
     ecr.delete_repository_policy(repositoryName=name)
     with refused("RepositoryPolicyNotFoundException"):
         ecr.delete_repository_policy(repositoryName=name)
@@ -232,6 +236,31 @@ def test_repositories_and_images_outlive_kill_9(own_engine: Engine) -> None:
     own_engine.start()
     assert ids(ecr, "shop") == {(digest, "v1")}
     assert ecr.get_lifecycle_policy(repositoryName="shop")["lifecyclePolicyText"] == lifecycle(1000)
+
+
+def test_reset_forgets_repositories_with_their_images(own_engine: Engine) -> None:
+    ecr = own_engine.client("ecr")
+    ecr.create_repository(repositoryName="shop")
+    put(ecr, "shop", "1", "v1")
+    post(read_env(own_engine.home), "/_kaiun/reset", 20.0)
+    ecr.create_repository(repositoryName="shop")
+    assert ids(ecr, "shop") == set()
+
+
+def test_media_type_is_said_by_the_manifest_or_the_request(ecr: Any, name: str) -> None:
+    text = {k: v for k, v in json.loads(manifest()).items() if k != "mediaType"}
+    own = {"repositoryName": name, "imageManifest": json.dumps(text)}
+    with refused("mediatype not provided in manifest or parameter"):
+        ecr.put_image(**own)
+    image = ecr.put_image(imageManifestMediaType=MANIFEST, **own)["image"]
+    assert image["imageManifestMediaType"] == MANIFEST
+
+
+def test_key_of_kms_is_ecrs_own_by_default(ecr: Any) -> None:
+    kms = {"encryptionType": "KMS"}
+    made = ecr.create_repository(repositoryName="sealed", encryptionConfiguration=kms)
+    key = made["repository"]["encryptionConfiguration"]["kmsKey"]
+    assert key.startswith(f"arn:aws:kms:us-east-1:{ACCOUNT}:key/")
 
 
 def ask(engine: Engine, path: str, authorization: str = "") -> tuple[int, Any, bytes]:

@@ -335,6 +335,8 @@ class _Process:
         await self._stop_core()
         await self._targets.close()
         await self._agent.stop_all("The local ECS was reset")
+        for name in self._world.repositories:
+            self._world.images.forget(name)
         self._store.clear(keep=("identity", "clock"))
         self._world.recall()
         await self._outfit.reset()

@@ -41,6 +41,11 @@ def place_of(repository: Doc) -> str:
     return f"the repository with name '{name}' in the registry with id '{account}'"
 
 
+def place_in_registry(repository: Doc) -> str:
+    """Return how errors name a repository that has what it is to get: in slightly other words."""
+    return place_of(repository).replace("in the registry", "in registry")
+
+
 def id_text(image_id: Doc) -> str:
     """Return how errors show an image id."""
     digest, tag = image_id.get("imageDigest", "null"), image_id.get("imageTag", "null")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Any
 
 from kaiun.engine.dispatch import Params, operation
@@ -16,6 +17,7 @@ from kaiun.engine.operations.ecr_common import (
     image_size,
     listed,
     named,
+    place_in_registry,
     place_of,
     read_manifest,
     tell_image,
@@ -162,7 +164,8 @@ def put_image(world: World, params: Params) -> Params:
     repository = find_repository(world, params)
     name, tag = repository["repositoryName"], params.get("imageTag")
     text = params["imageManifest"].encode(errors="surrogatepass")
-    about = _checked(world, repository, text, params)
+    _check(world, repository, text, params)
+    media = _media_type(params, text)
     digest = "sha256:" + hashlib.sha256(text).hexdigest()
     if tag is not None:
         _check_tag(world, repository, tag, digest)
@@ -175,13 +178,13 @@ def put_image(world: World, params: Params) -> Params:
         repository,
         imageId=whole,
         imageManifest=params["imageManifest"],
-        imageManifestMediaType=about.media_type,
+        imageManifestMediaType=media,
     )
     return {"image": image}
 
 
-def _checked(world: World, repository: Doc, text: bytes, params: Params) -> manifest.Manifest:
-    """Return what a manifest says, all of whose parts are there; imagined ones always are."""
+def _check(world: World, repository: Doc, text: bytes, params: Params) -> None:
+    """Refuse what is no manifest, or lacks a part; layers that are imagined are always there."""
     name = repository["repositoryName"]
     try:
         about = manifest.read(text)
@@ -199,7 +202,14 @@ def _checked(world: World, repository: Doc, text: bytes, params: Params) -> mani
     gone = [d for d, _ in about.parts if world.images.layer_size(name, d) is None]
     if gone and not world.null_runtime:
         raise _missing("LayersNotFoundException", "Layers", gone, repository)
-    return about
+
+
+def _media_type(params: Params, text: bytes) -> str:
+    """Return the media type of a manifest, which it or the request has to say."""
+    found: str | None = json.loads(text).get("mediaType") or params.get("imageManifestMediaType")
+    if not found:
+        raise invalid_parameter("image manifest mediatype not provided in manifest or parameter")
+    return found
 
 
 def _missing(code: str, what: str, digests: list[str], repository: Doc) -> ApiError:
@@ -223,5 +233,7 @@ def _check_tag(world: World, repository: Doc, tag: str, digest: str) -> None:
 
 def _already(repository: Doc, digest: str, tag: Any) -> ApiError:
     with_tag = f" and tag '{tag}'" if tag is not None else ""
-    text = f"Image with digest '{digest}'{with_tag} already exists in {place_of(repository)}"
+    text = (
+        f"Image with digest '{digest}'{with_tag} already exists in {place_in_registry(repository)}"
+    )
     return ApiError("ImageAlreadyExistsException", text)

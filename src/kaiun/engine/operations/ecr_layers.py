@@ -5,7 +5,7 @@ from __future__ import annotations
 from kaiun.engine.dispatch import Params, operation
 from kaiun.engine.ecr import links
 from kaiun.engine.ecr.images import DIGEST
-from kaiun.engine.operations.ecr_common import find_repository, named, place_of
+from kaiun.engine.operations.ecr_common import find_repository, named, place_in_registry, place_of
 from kaiun.engine.protocol.errors import ApiError, invalid_parameter
 from kaiun.engine.store import Doc
 from kaiun.engine.world import World
@@ -107,7 +107,7 @@ def complete_layer_upload(world: World, params: Params) -> Params:
     if digest not in digests:
         raise ApiError("InvalidLayerException", f"The layer's digest is {digest}.")
     if world.images.layer_size(name, digest) is not None:
-        text = f"Layer with digest '{digest}' already exists in {place_of(repository)}"
+        text = f"Layer with digest '{digest}' already exists in {place_in_registry(repository)}"
         raise ApiError("LayerAlreadyExistsException", text)
     world.images.put_layer(name, digest, world.uploads.path(upload_id))
     del world.layer_uploads[upload_id]

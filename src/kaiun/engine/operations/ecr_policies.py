@@ -27,9 +27,8 @@ EVERY_S = 3600.0  # AWS says: within 24 hours
 def set_repository_policy(world: World, params: Params) -> Params:
     repository = find_repository(world, params)
     try:
-        if not isinstance(json.loads(params["policyText"]), dict):
-            raise ValueError("no object")  # noqa: TRY004
-    except (ValueError, RecursionError):
+        _check_statements(json.loads(params["policyText"]))
+    except (ValueError, TypeError, AttributeError, RecursionError):
         raise invalid_parameter(
             "Invalid parameter at 'PolicyText' failed to satisfy constraint: 'Invalid repository "
             "policy provided'"
@@ -37,6 +36,15 @@ def set_repository_policy(world: World, params: Params) -> Params:
     repository["_"]["policy"] = params["policyText"]
     world.repositories.touch(repository["repositoryName"])
     return _policy(repository)
+
+
+def _check_statements(policy: Doc) -> None:
+    """Raises ValueError, or what a document of another form brings about."""
+    statements = policy.get("Statement", [])
+    for each in statements if isinstance(statements, list) else [statements]:
+        has_all = all(n in each or f"Not{n}" in each for n in ("Principal", "Action"))
+        if each.get("Effect") not in ("Allow", "Deny") or not has_all:
+            raise ValueError("a statement that lacks effect, principal or action")
 
 
 @operation("ecr", "GetRepositoryPolicy")

@@ -33,12 +33,18 @@ def create_repository(world: World, params: Params) -> Params:
         **_mutability(params),
         "imageScanningConfiguration": {"scanOnPush": False}
         | params.get("imageScanningConfiguration", {}),
-        "encryptionConfiguration": params.get("encryptionConfiguration")
-        or {"encryptionType": "AES256"},
+        "encryptionConfiguration": _encryption(world, params),
         "_": {"tags": _checked(params.get("tags", ()))},
     }
     world.repositories[name] = repository
     return {"repository": show(world, repository)}
+
+
+def _encryption(world: World, params: Params) -> Doc:
+    """Return the encryption, which is shown alone; with KMS, a key of ECR's own by default."""
+    asked = params.get("encryptionConfiguration") or {"encryptionType": "AES256"}
+    own = {} if asked["encryptionType"] == "AES256" else {"kmsKey": world.arn("key/ecr", "kms")}
+    return {**own, **asked}
 
 
 def show(world: World, repository: Doc) -> Doc:
