@@ -4,7 +4,7 @@ Of 15 consecutive bytes one begins an instruction, for none is longer. So the ca
 from 15 starts, 48 bytes and more before it; the chains run into one another after a few
 instructions, and where all that arrive agree on what covers the candidate, that is what the CPU
 executes. Where they do not agree, the function is decoded from its beginning. iced-x86 decodes;
-where many are asked for, `lengths` tells of most of them which instruction it is.
+where many are asked for, `chains` tells of most of them which instruction it is.
 """
 
 from __future__ import annotations

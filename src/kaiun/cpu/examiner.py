@@ -81,18 +81,20 @@ class Examiner:
     def read(self, file: OnDisk) -> None:
         """Take a file on disk; its digest is told when `finish` is done, at the latest."""
         self._on_disk.append(file)
-        if self._started(file.size) and file.size >= _LARGE:
+        if not self._started(file.size):
+            return
+        if file.size >= _LARGE:
             self._submit_paths([self._on_disk.pop()])
+        elif sum(not future.done() for future in self._running) < self._processes:
+            self._submit_all()  # someone has nothing to do
 
     def finish(self) -> Mapping[str, Facts | None]:
         """Return the facts of every file that was given. Raises KaiunError, and OSError."""
         if self._pool:
             self._hand_over()
-            for files in _batches(sorted(self._on_disk, key=lambda each: -each.size)):
-                self._submit_paths(files)
+            self._submit_all()
         else:
             self._examine()
-        self._on_disk.clear()
         while self._running:
             self._collect()
         self._found.update(self._store.facts(self._stored))
@@ -112,6 +114,12 @@ class Examiner:
         for digest, data in self._waiting.items():
             self._submit(len(data), [], worker.of_data, data, digest)
         self._waiting.clear()
+
+    def _submit_all(self) -> None:
+        """Hand over the files on disk that wait, the largest first."""
+        for files in _batches(sorted(self._on_disk, key=lambda each: -each.size)):
+            self._submit_paths(files)
+        self._on_disk.clear()
 
     def _submit_paths(self, files: list[OnDisk]) -> None:
         self._submit(0, files, worker.of_paths, [each.path for each in files])
@@ -145,6 +153,7 @@ class Examiner:
         for file in self._on_disk:
             data = Path(file.path).read_bytes()
             self._keep([worker.examined(data, [self._store])], [file])
+        self._on_disk.clear()
 
     def _keep(self, results: Iterable[worker.Result], files: list[OnDisk]) -> None:
         results = list(results)
