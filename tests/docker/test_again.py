@@ -124,18 +124,6 @@ def test_failing_step_is_told_once(shop: Bench) -> None:
     assert len(said) == 1
 
 
-def test_python_that_was_removed_is_installed_again(shop: Bench) -> None:
-    python = docker("image", "ls", "--format={{.Repository}}:{{.Tag}}", "kaiun-python").split()
-    kept = {name: docker("image", "inspect", "--format={{.Id}}", name) for name in python}
-    docker("image", "rm", "--no-prune", *python)
-    try:
-        shop.repository.commit({"model.rb": "9"})
-        assert shop.run(shop.ensure().reference, "cat", "model.rb") == "9"
-    finally:
-        for name, known in kept.items():
-            subprocess.run(["docker", "image", "tag", known, name], check=False)
-
-
 def described(reference: str) -> dict[str, Any]:
     """Return all of an image that a container sees, but for when files were made and logs."""
     container = docker("create", reference)

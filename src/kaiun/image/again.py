@@ -16,7 +16,7 @@ from kaiun.errors import ImageError, KaiunError
 from kaiun.image import layer, leftovers, lesson, notebook, probe, startfile, tail
 from kaiun.image.adaptation import rewritten, text_of
 from kaiun.image.build import Recipe, build
-from kaiun.image.lesson import Ground, Lesson
+from kaiun.image.lesson import Ground, Image, Lesson
 from kaiun.image.registrycache import INLINE
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
     # What is there of the assets, given what is known of the image; None if any is to be compiled.
     Stocked = Callable[[ImageFacts, Found], Assets | None]
+
+
+_COPIED = "COPY / / # buildkit"  # in an image's history
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +86,14 @@ class Again:
         last = carried.lesson
         if self.recipe.no_cache or last.recipe != self.digest:
             return None
-        end = tail.lines(carried.layer, last.python, last.facts.command)
-        text = tail.appended(text_of(self.recipe), self.recipe.target, end)
+        end = tail.lines(carried.layer, last.facts.command)
+        original, target = text_of(self.recipe), self.recipe.target
+        below = tail.changing(original, target, last.ground.above)
+        text = tail.appended(original, target, end, last.python, below)
         if text is None:
             return None
         try:
-            return self._build(text, last, stocked)
+            return self._build(text, below, last, stocked)
         except ImageError:
             if self._has(carried.layer) and self._has(last.python):
                 raise
@@ -98,7 +103,7 @@ class Again:
         """Keep what this build, which went the whole way, learnt."""
         client = self.layering.client
         plain, made = (lesson.image(client, each) for each in (base.name, self.recipe.name))
-        if not plain or not made or len(made.layers) - len(plain.layers) != _layers(python):
+        if not plain or not made or len(made.layers) - len(plain.layers) != 1 + bool(python):
             return
         document = startfile.document(self.layering.configs, base.facts, assets.items)
         wanted = ground(document, assets)
@@ -110,7 +115,7 @@ class Again:
         learnt = Lesson(self.digest, base.facts, base.found, python, content, labels, surveyed)
         notebook.keep(self.home, self.image, learnt, files)
 
-    def _build(self, text: str, last: Lesson, stocked: Stocked) -> Made | None:
+    def _build(self, text: str, below: int, last: Lesson, stocked: Stocked) -> Made | None:
         """Build, and meanwhile work out what the layer would be made from today."""
         layering = self.layering
         args = tuple(each for each in self.recipe.args if each != INLINE)
@@ -120,8 +125,7 @@ class Again:
             content = pool.submit(self._content, last, stocked)
             build(layering.client, ours, progress=layering.progress, stop=layering.stop)
             made = lesson.image(layering.client, ours.name)
-            instructions = len(tail.lines("layer", last.python, ()))
-            plain = made and made.below(_layers(last.python), instructions)
+            plain = made and plain_of(made, last.python, below)
             if made and plain and lesson.holds(last, plain) and content.result() == last.content:
                 return Made(ours, made.said)
         probe.untag(layering.client, self.recipe.name)
@@ -149,7 +153,7 @@ def ground(document: Json, assets: Assets) -> Ground:
     placed = [*baking.settled, *baking.links] if baking else []
     files = {*arranged.sources, *arranged.originals, *arranged.links, *placed}
     trees = tuple(sorted(baking.trees)) if baking else ()
-    return Ground((), {}, (), tuple(sorted(files)), trees)
+    return Ground((), {}, (), files=tuple(sorted(files)), trees=trees)
 
 
 def carry(client: Client, home: Path, image: str, name: str, revision: str) -> Carried | None:
@@ -168,5 +172,15 @@ def carry(client: Client, home: Path, image: str, name: str, revision: str) -> C
     return Carried(known[0], layer_name) if done.returncode == 0 else None
 
 
-def _layers(python: str) -> int:
-    return 1 + bool(python)
+def plain_of(made: Image, python: str, below: int) -> Image | None:
+    """Return the image of the user's Dockerfile that `made` would be without what we added.
+
+    Python's layer lies below some others. None where it is not there. BuildKit tells of a COPY
+    without telling from where.
+    """
+    ours = range(len(tail.lines("layer", ())))
+    top = len(made.layers) - 1
+    if not python:
+        return made.without({top}, ours)
+    copies = [n for n, each in enumerate(made.history) if each == _COPIED and n not in ours]
+    return made.without({top, top - 1 - below}, {*ours, copies[0]}) if copies else None

@@ -169,9 +169,9 @@ def dockerfile(plain: str, facts: ImageFacts, ready: str) -> str:
         (
             f"FROM {plain}",
             "USER 0:0",
-            *([f"COPY --from={ready} / /"] if ready else []),
+            *([tail.added(ready)] if ready else []),
             f"RUN {mounts} sh {SETUP}/setup.sh arrange",
-            *tail.lines("", "", facts.command),
+            *tail.lines("", facts.command),
             f"USER {facts.user}" if facts.user else "",
             "",
         )

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from kaiun.image import guard, overlay, probe
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from kaiun.image.client import Client
@@ -51,6 +51,7 @@ class Ground:
     layers: tuple[str, ...]  # diff ids, all but those on top that hold the app's files alone
     states: Mapping[str, str]  # of the files that the layer keeps or replaces, in those on top
     history: tuple[str, ...]  # its instructions, the newest first
+    above: int = 0  # how many layers are on top
     files: tuple[str, ...] = ()  # which files these are, relative to WORKDIR
     trees: tuple[str, ...] = ()  # and folders, whose content matters
 
@@ -68,10 +69,13 @@ class Image:
     history: tuple[str, ...]  # instructions, the newest first
     folders: Mapping[str, Path] | None
 
-    def below(self, layers: int, instructions: int) -> Image:
-        """Return the image without its newest layers and instructions."""
-        kept = self.layers[: len(self.layers) - layers]
-        return replace(self, layers=kept, history=self.history[instructions:])
+    def without(self, layers: Collection[int], instructions: Collection[int]) -> Image:
+        """Return the image without some of its layers and instructions, by their numbers."""
+        return replace(
+            self,
+            layers=tuple(each for n, each in enumerate(self.layers) if n not in layers),
+            history=tuple(each for n, each in enumerate(self.history) if n not in instructions),
+        )
 
 
 def image(client: Client, name: str) -> Image | None:
@@ -98,7 +102,13 @@ def survey(plain: Image, ground: Ground, facts: ImageFacts, found: Found) -> Gro
     while layers and (states := watch.states(plain.folders[layers[-1]])) is not None:
         on_top.append(states)
         layers.pop()
-    return replace(ground, layers=tuple(layers), states=guard.joined(on_top), history=plain.history)
+    return replace(
+        ground,
+        layers=tuple(layers),
+        states=guard.joined(on_top),
+        history=plain.history,
+        above=len(on_top),
+    )
 
 
 def holds(lesson: Lesson, plain: Image) -> bool:

@@ -17,7 +17,9 @@ from kaiun.image.startfile import ImageFacts
 NAME = "registry.example.com/shop"
 FACTS = ImageFacts(("tini", "--"), ("puma",), "app", "/app", 12, ("PATH=/bin", "A=b=c"))
 FOUND = Found("", MANAGERS[0], "key", Need.LIBRARY, "tools", ("said",))
-GROUND = Ground(("sha256:1", "sha256:2"), {"/app/a.erb": "1"}, ("CMD x",), ("a.erb",), ("/app/p",))
+GROUND = Ground(
+    ("sha256:1", "sha256:2"), {"/app/a.erb": "1"}, ("CMD x",), 1, ("a.erb",), ("/app/p",)
+)
 LESSON = Lesson("recipe", FACTS, FOUND, "kaiun-python:1", "content", {"label": "x"}, GROUND)
 
 

@@ -6,17 +6,15 @@ import pytest
 
 from kaiun.image import tail
 
-END = tail.lines("kaiun-layer:1", "kaiun-python:2", ["puma", "-w 2"])
+END = tail.lines("kaiun-layer:1", ["puma", "-w 2"])
 
 
 def test_layers_are_added_and_the_command_is_restated() -> None:
     assert END == [
-        "COPY --from=kaiun-python:2 / /",
         "COPY --from=kaiun-layer:1 / /",
         'ENTRYPOINT ["/opt/kaiun/entry"]',
         'CMD ["puma", "-w 2"]',
     ]
-    assert tail.lines("kaiun-layer:1", "", [])[0] == "COPY --from=kaiun-layer:1 / /"
 
 
 @pytest.mark.parametrize(
@@ -41,3 +39,49 @@ def test_last_stage_is_built_on_the_target(
     found = tail.appended(text, target, END)
     whole = "\n".join((expected or "", "", f"FROM {stage}", *END, ""))
     assert found == (whole if expected else None)
+
+
+STAGES = """\
+FROM a AS base
+RUN one
+FROM base
+RUN two
+COPY . .
+ENV A=1
+RUN three
+USER app
+FROM scratch
+COPY --from=base x .
+"""
+
+
+def test_python_is_added_below_the_layers_that_change() -> None:
+    found = tail.appended(STAGES, "1", END, "kaiun-python:2", 2)
+    python = "RUN two\nCOPY --from=kaiun-python:2 / /\nCOPY . .\n"
+    changed = STAGES.replace("RUN two\nCOPY . .\n", python).replace(
+        "FROM base\n", "FROM base AS kaiun-plain\n"
+    )
+    assert found == "\n".join((changed, "", "FROM kaiun-plain", *END, ""))
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "above", "expected"),
+    [
+        (STAGES, "1", 0, 0),
+        (STAGES, "1", 2, 2),
+        (STAGES, "1", 9, 3),  # the others are the base's
+        (STAGES, "", 1, 1),
+        (STAGES, "7", 1, 0),
+        ("FROM a\nCOPY b .\nWORKDIR /b\nCOPY . .\nRUN c\n", "", 4, 2),
+    ],
+)
+def test_layers_are_known_by_their_instructions(
+    text: str, target: str, above: int, expected: int
+) -> None:
+    assert tail.changing(text, target, above) == expected
+
+
+def test_python_comes_last_where_no_layer_is_known() -> None:
+    found = tail.appended("FROM a AS b\n", "", END, "kaiun-python:2", 0)
+    python = "COPY --from=kaiun-python:2 / /"
+    assert found == "\n".join(("FROM a AS b\n", "", "FROM b", python, *END, ""))
