@@ -153,7 +153,7 @@ def ground(document: Json, assets: Assets) -> Ground:
     placed = [*baking.settled, *baking.links] if baking else []
     files = {*arranged.sources, *arranged.originals, *arranged.links, *placed}
     trees = tuple(sorted(baking.trees)) if baking else ()
-    return Ground((), {}, (), files=tuple(sorted(files)), trees=trees)
+    return Ground((), {}, "", files=tuple(sorted(files)), trees=trees)
 
 
 def carry(client: Client, home: Path, image: str, name: str, revision: str) -> Carried | None:

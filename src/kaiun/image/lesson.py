@@ -10,7 +10,9 @@ Reading layers needs overlayfs and root; elsewhere nothing is learnt.
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import tarfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -50,7 +52,7 @@ class Ground:
 
     layers: tuple[str, ...]  # diff ids, all but those on top that hold the app's files alone
     states: Mapping[str, str]  # of the files that the layer keeps or replaces, in those on top
-    history: tuple[str, ...]  # its instructions, the newest first
+    history: str  # digest of its instructions, which may show build arguments
     above: int = 0  # how many layers are on top
     files: tuple[str, ...] = ()  # which files these are, relative to WORKDIR
     trees: tuple[str, ...] = ()  # and folders, whose content matters
@@ -106,7 +108,7 @@ def survey(plain: Image, ground: Ground, facts: ImageFacts, found: Found) -> Gro
         ground,
         layers=tuple(layers),
         states=guard.joined(on_top),
-        history=plain.history,
+        history=_digest(plain.history),
         above=len(on_top),
     )
 
@@ -119,7 +121,7 @@ def holds(lesson: Lesson, plain: Image) -> bool:
     same = (
         (config.get("User") or "", config.get("WorkingDir") or "/", tuple(config.get("Env") or ()))
         == (facts.user, facts.workdir, facts.variables)
-        and plain.history == ground.history
+        and _digest(plain.history) == ground.history
         and plain.layers[:bottom] == ground.layers
     )
     if not same or plain.folders is None:
@@ -157,3 +159,7 @@ def with_revision(layer: bytes, revision: str) -> bytes:
         entry.size, entry.mode, entry.mtime = len(data), 0o644, int(time.time())
         tar.addfile(entry, io.BytesIO(data))
     return buffer.getvalue()
+
+
+def _digest(history: tuple[str, ...]) -> str:
+    return hashlib.sha256(json.dumps(history).encode()).hexdigest()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEPT_S = 30 * 86400.0
-_FORMAT = 2
+_FORMAT = 3
 
 
 def recall(home: Path, name: str) -> tuple[Lesson, bytes] | None:

@@ -18,7 +18,7 @@ NAME = "registry.example.com/shop"
 FACTS = ImageFacts(("tini", "--"), ("puma",), "app", "/app", 12, ("PATH=/bin", "A=b=c"))
 FOUND = Found("", MANAGERS[0], "key", Need.LIBRARY, "tools", ("said",))
 GROUND = Ground(
-    ("sha256:1", "sha256:2"), {"/app/a.erb": "1"}, ("CMD x",), 1, ("a.erb",), ("/app/p",)
+    ("sha256:1", "sha256:2"), {"/app/a.erb": "1"}, "instructions", 1, ("a.erb",), ("/app/p",)
 )
 LESSON = Lesson("recipe", FACTS, FOUND, "kaiun-python:1", "content", {"label": "x"}, GROUND)
 
