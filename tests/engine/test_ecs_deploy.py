@@ -116,3 +116,5 @@ def test_scheduled_task_gets_the_new_revision(
     assert code == 0, said
     (found,) = events.list_targets_by_rule(Rule=family)["Targets"]
     assert found["EcsParameters"]["TaskDefinitionArn"].endswith(f"{family}:2")
+    events.remove_targets(Rule=family, Ids=["1"])
+    events.delete_rule(Name=family)  # the engine is shared, and archives get nothing beside it
