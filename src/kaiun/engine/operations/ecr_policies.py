@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 from kaiun.engine.dispatch import Params, operation
 from kaiun.engine.ecr import lifecycle
@@ -54,11 +55,16 @@ def get_repository_policy(world: World, params: Params) -> Params:
 
 @operation("ecr", "DeleteRepositoryPolicy")
 def delete_repository_policy(world: World, params: Params) -> Params:
+    return _delete(world, params, "policy", _policy)
+
+
+def _delete(world: World, params: Params, key: str, face: Callable[[Doc], Doc]) -> Doc:
+    """Take a policy from a repository, return what it was. `face` raises where there is none."""
     repository = find_repository(world, params)
-    face = _policy(repository)
-    del repository["_"]["policy"]
+    told = face(repository)
+    del repository["_"][key]
     world.repositories.touch(repository["repositoryName"])
-    return face
+    return told
 
 
 def _policy(repository: Doc) -> Doc:
@@ -112,11 +118,7 @@ def get_lifecycle_policy(world: World, params: Params) -> Params:
 
 @operation("ecr", "DeleteLifecyclePolicy")
 def delete_lifecycle_policy(world: World, params: Params) -> Params:
-    repository = find_repository(world, params)
-    face = _face(repository)
-    del repository["_"]["lifecycle"]
-    world.repositories.touch(repository["repositoryName"])
-    return face
+    return _delete(world, params, "lifecycle", _face)
 
 
 @operation("ecr", "StartLifecyclePolicyPreview")

@@ -5,6 +5,8 @@ Only the desired count of ECS services scales here.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from kaiun.engine.autoscaling.activities import DIMENSION, service_of, settle
 from kaiun.engine.autoscaling.bounds import hold_bounds
 from kaiun.engine.dispatch import Params, operation
@@ -106,10 +108,8 @@ def describe_scaling_activities(world: World, params: Params) -> Params:
     with_unscaled = params.get("IncludeNotScaledActivities", False)
     found = [
         shown(activity)
-        for activity in world.scaling_activities.values()[::-1]
-        if is_kind(params)
-        and params.get("ResourceId") in (None, activity["ResourceId"])
-        and (with_unscaled or "NotScaledReasons" not in activity)
+        for activity in of_target(world.scaling_activities.values()[::-1], params)
+        if with_unscaled or "NotScaledReasons" not in activity
     ]
     return listed("ScalingActivities", found, params)
 
@@ -175,6 +175,20 @@ def find_target(world: World, params: Params) -> Doc:
     if found is None:
         raise not_found("scalable target", params)
     return found
+
+
+def of_target(items: Iterable[Doc], params: Params) -> list[Doc]:
+    """Return what a request asks about: all that scales here, or what is one target's."""
+    if not is_kind(params):
+        return []
+    resource = params.get("ResourceId")
+    return [each for each in items if resource in (None, each["ResourceId"])]
+
+
+def find_own(items: Iterable[Doc], params: Params, member: str) -> Doc | None:
+    """Return the one of a target's that a request names by the member `member`."""
+    wanted = params["ResourceId"], params[member]
+    return next((each for each in items if (each["ResourceId"], each[member]) == wanted), None)
 
 
 def not_found(what: str, params: Params) -> ApiError:

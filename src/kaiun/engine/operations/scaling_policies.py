@@ -10,12 +10,13 @@ from kaiun.engine.dispatch import Params, operation
 from kaiun.engine.operations.common import shown
 from kaiun.engine.operations.policy_checks import CONFIGURATIONS, checked
 from kaiun.engine.operations.scalable_targets import (
+    find_own,
     find_target,
     forget_policy,
     invalid,
-    is_kind,
     listed,
     not_found,
+    of_target,
 )
 from kaiun.engine.operations.tracking_alarms import put_alarms
 from kaiun.engine.protocol.errors import ApiError
@@ -34,7 +35,7 @@ def put_scaling_policy(world: World, params: Params) -> Params:
     if old is not None and old["PolicyType"] != kind:
         raise invalid("The type of a scaling policy cannot be changed.")
     configuration = checked(world, kind, params)
-    if old is None and _count(world, params) >= MAX_POLICIES:
+    if old is None and len(of_target(world.scaling_policies.values(), params)) >= MAX_POLICIES:
         text = f"A scalable target has {MAX_POLICIES} policies at most."
         raise ApiError("LimitExceededException", text)
     policy = {
@@ -65,20 +66,7 @@ def _new(world: World, params: Params, kind: str) -> Doc:
 
 
 def _policy(world: World, params: Params) -> Doc | None:
-    return next(
-        (
-            policy
-            for policy in world.scaling_policies.values()
-            if (policy["ResourceId"], policy["PolicyName"])
-            == (params["ResourceId"], params["PolicyName"])
-        ),
-        None,
-    )
-
-
-def _count(world: World, params: Params) -> int:
-    own = (p["ResourceId"] == params["ResourceId"] for p in world.scaling_policies.values())
-    return sum(own)
+    return find_own(world.scaling_policies.values(), params, "PolicyName")
 
 
 @operation("application-autoscaling", "DescribeScalingPolicies")
@@ -86,10 +74,8 @@ def describe_scaling_policies(world: World, params: Params) -> Params:
     names = params.get("PolicyNames")
     found = [
         {**shown(policy), "Alarms": _alarms_of(world, policy)}
-        for policy in world.scaling_policies.values()
-        if is_kind(params)
-        and params.get("ResourceId") in (None, policy["ResourceId"])
-        and (not names or policy["PolicyName"] in names)
+        for policy in of_target(world.scaling_policies.values(), params)
+        if not names or policy["PolicyName"] in names
     ]
     return listed("ScalingPolicies", found, params)
 

@@ -7,14 +7,16 @@ import uuid
 
 from kaiun.engine.autoscaling.activities import DIMENSION
 from kaiun.engine.dispatch import Params, operation
+from kaiun.engine.operations.common import shown
 from kaiun.engine.operations.scalable_targets import (
     check_bounds,
+    find_own,
     find_target,
     forget_action,
     invalid,
-    is_kind,
     listed,
     not_found,
+    of_target,
 )
 from kaiun.engine.operations.schedules import MAX_DATE_S
 from kaiun.engine.schedules import expression, timetable
@@ -93,22 +95,16 @@ def _enter(world: World, action: Doc) -> None:
 
 
 def _action(world: World, params: Params) -> Doc | None:
-    wanted = (params["ResourceId"], params["ScheduledActionName"])
-    for action in world.scheduled_actions.values():
-        if (action["ResourceId"], action["ScheduledActionName"]) == wanted:
-            return action
-    return None
+    return find_own(world.scheduled_actions.values(), params, "ScheduledActionName")
 
 
 @operation("application-autoscaling", "DescribeScheduledActions")
 def describe_scheduled_actions(world: World, params: Params) -> Params:
     names = params.get("ScheduledActionNames")
     found = [
-        {key: value for key, value in action.items() if key != "_"}
-        for action in world.scheduled_actions.values()
-        if is_kind(params)
-        and params.get("ResourceId") in (None, action["ResourceId"])
-        and (not names or action["ScheduledActionName"] in names)
+        shown(action)
+        for action in of_target(world.scheduled_actions.values(), params)
+        if not names or action["ScheduledActionName"] in names
     ]
     return listed("ScheduledActions", found, params)
 
