@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import tarfile
 import zlib
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kaiun.cpu import packages
+from kaiun.cpu import overlayfs, packages
 from kaiun.cpu.examiner import OnDisk
 
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ _MAGIC = b"\x7fELF"
 _SMALLEST = 64  # bytes of an ELF header
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
-_OPAQUE_XATTRS = ("trusted.overlay.opaque", "user.overlay.opaque")
 
 
 @dataclass(slots=True)
@@ -104,7 +102,7 @@ class Collector:
 def from_folder(root: Path, examiner: Examiner, *, overlay: bool = False) -> Layer:
     """Read a folder; with `overlay` it is a layer as overlayfs keeps it. Raises OSError."""
     collector, skipped = Collector(examiner), len(str(root))
-    for entry in _entries(str(root)):
+    for entry in overlayfs.entries(str(root)):
         path = entry.path[skipped:]
         if entry.is_file(follow_symlinks=False):
             descriptor = os.open(entry.path, os.O_RDONLY)
@@ -113,9 +111,9 @@ def from_folder(root: Path, examiner: Examiner, *, overlay: bool = False) -> Lay
             finally:
                 os.close(descriptor)
         elif entry.is_dir(follow_symlinks=False):
-            if overlay and _is_opaque(entry.path):
+            if overlay and overlayfs.is_opaque(entry.path):
                 collector.layer.opaque.add(path)
-        elif overlay and _is_whiteout(entry):
+        elif overlay and overlayfs.is_whiteout(entry):
             collector.layer.gone.add(path)
         else:
             collector.layer.others.add(path)
@@ -169,29 +167,3 @@ def _link(layer: Layer, path: str, target: str) -> None:
         layer.files[path] = layer.files[target]
     else:
         layer.others.add(path)
-
-
-def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
-    """Yield everything below a folder; what cannot be read is an error, not left out."""
-    folders = [folder]
-    while folders:
-        with os.scandir(folders.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
-                yield entry
-
-
-def _is_whiteout(entry: os.DirEntry[str]) -> bool:
-    facts = entry.stat(follow_symlinks=False)
-    return stat.S_ISCHR(facts.st_mode) and facts.st_rdev == 0
-
-
-def _is_opaque(folder: str) -> bool:
-    for name in _OPAQUE_XATTRS:
-        try:
-            if os.getxattr(folder, name, follow_symlinks=False) == b"y":
-                return True
-        except OSError:
-            continue
-    return False

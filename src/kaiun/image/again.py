@@ -16,7 +16,7 @@ from kaiun.errors import ImageError, KaiunError
 from kaiun.image import layer, leftovers, lesson, notebook, probe, startfile, tail
 from kaiun.image.adaptation import rewritten, text_of
 from kaiun.image.build import Recipe, build
-from kaiun.image.lesson import Ground, Image, Lesson
+from kaiun.image.lesson import Image, Lesson
 from kaiun.image.registrycache import INLINE
 
 if TYPE_CHECKING:
@@ -106,8 +106,7 @@ class Again:
         if not plain or not made or len(made.layers) - len(plain.layers) != 1 + bool(python):
             return
         document = startfile.document(self.layering.configs, base.facts, assets.items)
-        wanted = ground(document, assets)
-        surveyed = lesson.survey(plain, wanted, base.facts, base.found)
+        surveyed = lesson.survey(plain, *depends_on(document, assets), base.facts, base.found)
         files = lesson.packed(made)
         if surveyed is None or files is None:
             return
@@ -146,14 +145,14 @@ class Again:
         return not image or self.layering.client.has_image(image)
 
 
-def ground(document: Json, assets: Assets) -> Ground:
-    """Return which files of the image the layer reads, keeps or replaces."""
+def depends_on(document: Json, assets: Assets) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return which files of the image the layer reads, keeps or replaces, and which folders."""
     arranged = startfile.files(document)
     baking = assets.baking
     placed = [*baking.settled, *baking.links] if baking else []
     files = {*arranged.sources, *arranged.originals, *arranged.links, *placed}
     trees = tuple(sorted(baking.trees)) if baking else ()
-    return Ground((), {}, "", files=tuple(sorted(files)), trees=trees)
+    return tuple(sorted(files)), trees
 
 
 def carry(client: Client, home: Path, image: str, name: str, revision: str) -> Carried | None:

@@ -3,7 +3,6 @@
 A layer is looked at where overlayfs keeps it. It is harmless where it holds nothing but the app's
 own files: then what was learnt of the image below still holds with another layer in its place, as
 long as the few files that kaiun's layer copies or links stay as they were.
-Source: Linux, Documentation/filesystems/overlayfs.rst (whiteouts, opaque directories).
 """
 
 from __future__ import annotations
@@ -16,13 +15,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from kaiun.cpu import overlayfs
+
 # Where a tool of the image, or a library that takes part in compiling assets, may be though it is
 # the app's folder: see probe.TOOLS.
 _PLACES = ("vendor/bundle", "node_modules", ".venv", ".pnp.cjs")
 _HOMES = ("GEM_HOME", "BUNDLE_PATH", "VIRTUAL_ENV")
 _PROGRAMS = ("python3", "ruby", "node")
 _DISPOSABLE = ("/tmp", "/var/tmp", "/var/log", "/var/cache", "/root/.cache")  # noqa: S108
-_OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque")
 _ENTRIES = 100_000  # beyond, looking costs more than it saves
 
 
@@ -42,14 +42,17 @@ class Guard:
     def states(self, layer: Path) -> dict[str, str] | None:
         """Return the state of each kept file that the layer holds; None if it is not harmless."""
         found: dict[str, str] = {}
-        above = self.above
+        above, root = self.above, len(str(layer))
         try:
-            for path, entry in _entries(layer):
+            for count, entry in enumerate(overlayfs.entries(str(layer))):
+                path = entry.path[root:]
+                if count >= _ENTRIES:
+                    return None
                 if path in self.kept:
                     found[path] = _state(entry)
                 elif not self._may_be(path, entry, above):
                     return None
-        except (_TooMany, OSError):
+        except OSError:
             return None
         return found
 
@@ -65,10 +68,6 @@ class Guard:
     def _is_ours(self, path: str) -> bool:
         inside = self.workdir != "/" and path.startswith(f"{self.workdir}/")
         return inside or path.startswith(tuple(f"{each}/" for each in _DISPOSABLE))
-
-
-class _TooMany(Exception):
-    pass
 
 
 def of(workdir: str, variables: Iterable[str], python: str, files: Iterable[str]) -> Guard:
@@ -99,23 +98,11 @@ def _above(path: str) -> Iterator[str]:
         yield path
 
 
-def _entries(layer: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Yield all that a layer holds, folders before what is in them."""
-    waiting, count, root = [str(layer)], 0, len(str(layer))
-    while waiting:
-        with os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                count += 1
-                if count > _ENTRIES:
-                    raise _TooMany
-                yield entry.path[root:], entry
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-
-
 def is_opaque(path: str | Path) -> bool:
-    """Whether a folder hides what is below it."""
-    return any(name in _OPAQUE for name in os.listxattr(path, follow_symlinks=False))
+    """Whether a folder is marked as hiding what is below it, whatever the mark's value."""
+    return any(
+        name in overlayfs.OPAQUE_XATTRS for name in os.listxattr(path, follow_symlinks=False)
+    )
 
 
 def _state(entry: os.DirEntry[str]) -> str:

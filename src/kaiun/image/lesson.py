@@ -53,13 +53,9 @@ class Ground:
     layers: tuple[str, ...]  # diff ids, all but those on top that hold the app's files alone
     states: Mapping[str, str]  # of the files that the layer keeps or replaces, in those on top
     history: str  # digest of its instructions, which may show build arguments
-    above: int = 0  # how many layers are on top
-    files: tuple[str, ...] = ()  # which files these are, relative to WORKDIR
-    trees: tuple[str, ...] = ()  # and folders, whose content matters
-
-    def guard(self, facts: ImageFacts, found: Found) -> Guard:
-        made = guard.of(facts.workdir, facts.variables, found.python, self.files)
-        return replace(made, places=made.places | frozenset(self.trees))
+    above: int  # how many layers are on top
+    files: tuple[str, ...]  # which files these are, relative to WORKDIR
+    trees: tuple[str, ...]  # and folders, whose content matters
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,23 +90,27 @@ def image(client: Client, name: str) -> Image | None:
     return Image(found, layers, tuple(told.stdout.splitlines()), folders)
 
 
-def survey(plain: Image, ground: Ground, facts: ImageFacts, found: Found) -> Ground | None:
-    """Return the ground with what `plain` has of it; None where its layers cannot be read."""
+def survey(
+    plain: Image,
+    files: tuple[str, ...],
+    trees: tuple[str, ...],
+    facts: ImageFacts,
+    found: Found,
+) -> Ground | None:
+    """Return what `plain` is for a layer that depends on such files and folders.
+
+    None where its layers cannot be read.
+    """
     if plain.folders is None:
         return None
-    watch = ground.guard(facts, found)
+    watch = _guard(files, trees, facts, found)
     on_top: list[Mapping[str, str]] = []
     layers = list(plain.layers)
     while layers and (states := watch.states(plain.folders[layers[-1]])) is not None:
         on_top.append(states)
         layers.pop()
-    return replace(
-        ground,
-        layers=tuple(layers),
-        states=guard.joined(on_top),
-        history=_digest(plain.history),
-        above=len(on_top),
-    )
+    states, history = guard.joined(on_top), _digest(plain.history)
+    return Ground(tuple(layers), states, history, len(on_top), files, trees)
 
 
 def holds(lesson: Lesson, plain: Image) -> bool:
@@ -126,7 +126,7 @@ def holds(lesson: Lesson, plain: Image) -> bool:
     )
     if not same or plain.folders is None:
         return False
-    watch = ground.guard(facts, lesson.found)
+    watch = _guard(ground.files, ground.trees, facts, lesson.found)
     states = [watch.states(plain.folders[each]) for each in reversed(plain.layers[bottom:])]
     return None not in states and guard.joined(filter(None, states)) == ground.states
 
@@ -159,6 +159,13 @@ def with_revision(layer: bytes, revision: str) -> bytes:
         entry.size, entry.mode, entry.mtime = len(data), 0o644, int(time.time())
         tar.addfile(entry, io.BytesIO(data))
     return buffer.getvalue()
+
+
+def _guard(
+    files: tuple[str, ...], trees: tuple[str, ...], facts: ImageFacts, found: Found
+) -> Guard:
+    made = guard.of(facts.workdir, facts.variables, found.python, files)
+    return replace(made, places=made.places | frozenset(trees))
 
 
 def _digest(history: tuple[str, ...]) -> str:

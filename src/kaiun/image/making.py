@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from kaiun.assets.stock import Order
+    from kaiun.assets.stock import Order, Stock
     from kaiun.config.schema import Config
     from kaiun.image.baseline import Judging
     from kaiun.image.client import Client
@@ -209,11 +209,10 @@ def _assets(
     if not _have_assets(configs):
         yield NO_ASSETS
         return
-    from kaiun.assets import bake, stock  # which import this package
+    from kaiun.assets import stock  # which imports this package
 
     with _order(client, base, configs, job) as order:
-        stocked = stock.fill(order)
-        yield Assets(stocked, bake.plan(configs, stocked, base.facts.workdir))
+        yield _planned(stock.fill(order), order)
 
 
 def _stocked(
@@ -222,13 +221,17 @@ def _stocked(
     """Find the assets of all environments, as `_assets` does; None where one must be compiled."""
     if not _have_assets(configs):
         return NO_ASSETS
-    from kaiun.assets import bake, stock
+    from kaiun.assets import stock
 
     with _order(client, Base("", facts, found), configs, job) as order:
         stocked = stock.find(order)
-        if stocked is None:
-            return None
-        return Assets(stocked, bake.plan(configs, stocked, facts.workdir))
+        return None if stocked is None else _planned(stocked, order)
+
+
+def _planned(stocked: Stock, order: Order) -> Assets:
+    from kaiun.assets import bake
+
+    return Assets(stocked, bake.plan(order.configs, stocked, order.facts.workdir))
 
 
 def _have_assets(configs: Mapping[str, Config]) -> bool:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import time
 from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from kaiun import __version__
-from kaiun.image import lock
+from kaiun.image import folders, lock
 from kaiun.image.lesson import Ground, Lesson
 from kaiun.image.probe import MANAGERS, NONE, Found, Need
 from kaiun.image.startfile import ImageFacts
@@ -45,7 +44,7 @@ def keep(home: Path, name: str, lesson: Lesson, layer: bytes) -> None:
     document |= {"format": _FORMAT, "found": found, "layer": hashlib.sha256(layer).hexdigest()}
     with suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(place.parent)
+        folders.forget(place.parent.iterdir(), KEPT_S)
         _write(place.with_suffix(".tar"), layer)
         _write(place.with_suffix(".json"), json.dumps(document).encode())
 
@@ -88,12 +87,3 @@ def _write(path: Path, data: bytes) -> None:
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
     new.replace(path)
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what no build has renewed for long."""
-    oldest = time.time() - KEPT_S
-    for path in folder.iterdir():
-        with suppress(FileNotFoundError):
-            if path.stat().st_mtime < oldest:
-                path.unlink()

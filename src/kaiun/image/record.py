@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kaiun.errors import Interrupted, KaiunError
-from kaiun.image import lock
+from kaiun.image import folders, lock
 from kaiun.image.events import BuildEvent
 from kaiun.image.messages import Json, from_event, from_problem, to_event, to_problem
 
@@ -36,7 +35,7 @@ def kept(home: Path, name: str, tell: Tell) -> Iterator[Tell]:
     """Yield a `tell` that also writes the record, and write how the block ended."""
     path = path_of(home, name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path.parent)
+    folders.forget(path.parent.glob("*.jsonl"), KEPT_S)
     path.unlink(missing_ok=True)  # never written over: somebody may still be reading it
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
 
@@ -138,12 +137,3 @@ def _problem(problem: BaseException) -> Json:
 def _read(descriptor: int) -> bytes:
     chunks = iter(lambda: os.read(descriptor, 1 << 16), b"")
     return b"".join(chunks)
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what failed long ago."""
-    oldest = time.time() - KEPT_S
-    for path in folder.glob("*.jsonl"):
-        with suppress(FileNotFoundError):
-            if path.stat().st_mtime < oldest:
-                path.unlink()

@@ -40,7 +40,7 @@ def changing(text: str, target: str, above: int) -> int:
 
     A WORKDIR makes a layer only where the folder is not there: what is before it is not counted.
     """
-    making = [each for each in _own(text, target) if each.keyword in _MAKES_A_LAYER]
+    making = _making(dockerfile.parse(text), target)
     known = takewhile(lambda each: each.keyword != "WORKDIR", reversed(making[-above:]))
     return len(list(known)) if above else 0
 
@@ -54,15 +54,15 @@ def appended(
     for there BuildKit need not add them anew with each commit. None where the text leaves no room:
     a target that is not there, an end that is none.
     """
-    found = _stage(dockerfile.parse(text), target)
+    instructions = dockerfile.parse(text)
+    found = _stage(instructions, target)
     base, name = dockerfile.stage_of(found) if found else ("", "")
     if found is None or not base:
         return None
     end = found.offset(len(found.logical.rstrip()) - 1) + 1
     edits = [] if name else [Edit(end, end, f" AS {STAGE}")]
     if python and below:
-        making = [each for each in _own(text, target) if each.keyword in _MAKES_A_LAYER]
-        at = making[-below].offset(0)
+        at = _making(instructions, target)[-below].offset(0)
         edits.append(Edit(at, at, f"{added(python)}\n"))
     last = [added(python)] if python and not below else []
     ours = [f"FROM {name or STAGE}", *last, *tail]
@@ -71,14 +71,14 @@ def appended(
     return whole if found_at_end == ours else None
 
 
-def _own(text: str, target: str) -> Sequence[Instruction]:
-    """Return the instructions of the target stage."""
-    instructions = dockerfile.parse(text)
+def _making(instructions: Sequence[Instruction], target: str) -> list[Instruction]:
+    """Return the instructions of the target stage that make a layer."""
     stage = _stage(instructions, target)
     if stage is None:
-        return ()
+        return []
     rest = instructions[instructions.index(stage) + 1 :]
-    return list(takewhile(lambda each: each.keyword != "FROM", rest))
+    own = takewhile(lambda each: each.keyword != "FROM", rest)
+    return [each for each in own if each.keyword in _MAKES_A_LAYER]
 
 
 def _stage(instructions: Sequence[Instruction], target: str) -> Instruction | None:

@@ -67,7 +67,7 @@ def learnt(plain: Image) -> Lesson:
         assert plain.folders is not None
         (plain.folders[f"sha256:{name}"] / "etc").mkdir(parents=True)
         (plain.folders[f"sha256:{name}"] / "etc/x").touch()
-    surveyed = lesson.survey(plain, replace(GROUND, trees=()), FACTS, FOUND)
+    surveyed = lesson.survey(plain, GROUND.files, (), FACTS, FOUND)
     assert surveyed is not None
     return replace(LESSON, ground=surveyed)
 
