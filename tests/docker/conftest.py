@@ -57,6 +57,15 @@ def real(tmp_path_factory: pytest.TempPathFactory, image: str) -> Iterator[Engin
 
 
 @pytest.fixture
+def machine(tmp_path: Path, image: str) -> Iterator[Engine]:
+    """A local ECS with real containers, of one test alone."""
+    del image  # there is a Docker Engine
+    engine = Engine(tmp_path, runtime="docker")
+    yield engine
+    engine.empty_out()
+
+
+@pytest.fixture
 def harness(tmp_path: Path, image: str) -> Iterator[Harness]:
     engine_id = uuid.uuid4().hex
     yield Harness(engine_id, tmp_path, image)

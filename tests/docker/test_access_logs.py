@@ -5,8 +5,6 @@ from __future__ import annotations
 import gzip
 import shlex
 import urllib.request
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,14 +14,6 @@ from support.engine import Engine, until
 from kaiun.engine.child import free_port
 
 pytestmark = pytest.mark.docker
-
-
-@pytest.fixture
-def machine(tmp_path: Path, image: str) -> Iterator[Engine]:
-    del image  # there is a Docker Engine
-    engine = Engine(tmp_path, runtime="docker")
-    yield engine
-    engine.empty_out()
 
 
 def logged(s3: Any) -> list[list[str]]:

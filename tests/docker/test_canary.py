@@ -6,8 +6,6 @@ import http.client
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,13 +29,6 @@ CONFIGURATION = {
         {"targetType": "PAUSE", "lifecycleStages": ["PRE_PRODUCTION_TRAFFIC_SHIFT"]}
     ],
 }
-
-
-@pytest.fixture
-def machine(tmp_path: Path, image: str) -> Iterator[Engine]:
-    engine = Engine(tmp_path, runtime="docker")
-    yield engine
-    engine.empty_out()
 
 
 def band(trials: int, share: float, covered: float) -> range:

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,6 @@ from kaiun.local import process
 pytestmark = pytest.mark.docker
 
 WEB = ["sh", "-c", "echo hello > /www/index.html; exec httpd -f -p 8080 -h /www"]
-
-
-@pytest.fixture
-def machine(tmp_path: Path, image: str) -> Iterator[Engine]:
-    engine = Engine(tmp_path, runtime="docker")
-    yield engine
-    engine.empty_out()
 
 
 def pid(home: Path, name: str) -> int:

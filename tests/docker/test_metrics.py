@@ -7,7 +7,6 @@ import math
 import os
 import time
 import urllib.request
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,14 +24,6 @@ RESERVED = 512  # CPU units
 LONGEST_S = 130.0  # until a whole minute of the engine is told
 BUSY = ["sh", "-c", "while :; do :; done"]
 WEB = ["sh", "-c", "echo hello > /www/index.html; exec httpd -f -p 8080 -h /www"]
-
-
-@pytest.fixture
-def machine(tmp_path: Path, image: str) -> Iterator[Engine]:
-    del image  # there is a Docker Engine
-    engine = Engine(tmp_path, runtime="docker")
-    yield engine
-    engine.empty_out()
 
 
 def points(engine: Engine, space: str, name: str, stat: str, **dimensions: str) -> list[Any]:
