@@ -81,8 +81,12 @@ class Seen:
             if found != (("RUNNING", None) if end is None else ("STOPPED", end)):
                 return f"task {task['taskArn']}: ends with {end}, found {found}"
         wanted = sum(end is None for end in asked.values())
-        left = self._ecs.list_tasks(cluster=self._cluster, startedBy="model")["taskArns"]
+        left = self._listed(startedBy="model")
         return "" if len(left) == wanted else f"{len(left)} one-off tasks run, not {wanted}"
+
+    def _listed(self, **chosen: str) -> list[str]:
+        pages = self._ecs.get_paginator("list_tasks").paginate(cluster=self._cluster, **chosen)
+        return [arn for page in pages for arn in page["taskArns"]]
 
     def _described(self, arns: list[str]) -> list[dict[str, Any]]:
         parts = [arns[first : first + 100] for first in range(0, len(arns), 100)]
@@ -103,14 +107,7 @@ class Seen:
     def everything(self, names: list[str]) -> dict[str, Any]:
         """Return all of the cluster, without what differs from answer to answer."""
         ecs, cluster = self._ecs, self._cluster
-        tasks = [
-            arn
-            for status in ("RUNNING", "STOPPED")
-            for page in ecs.get_paginator("list_tasks").paginate(
-                cluster=cluster, desiredStatus=status
-            )
-            for arn in page["taskArns"]
-        ]
+        tasks = [*self._listed(desiredStatus="RUNNING"), *self._listed(desiredStatus="STOPPED")]
         instances = ecs.list_container_instances(cluster=cluster)["containerInstanceArns"]
         shown = ecs.describe_container_instances(cluster=cluster, containerInstances=instances)
         return {

@@ -236,7 +236,7 @@ class Core:
             log.exception("the balancer cannot be set up")
             asyncio.get_running_loop().call_later(BALANCER_RETRY_S, self._targets.rewire)
         finally:
-            self._targets.wired = version
+            self._targets.are_wired(version)
             self._applying = None
             self._shifts.wired()
             self._world.alarm()

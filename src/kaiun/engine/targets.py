@@ -33,12 +33,30 @@ class Targets:
         self._said: dict[tuple[str, str, str], int] = {}
         self.wired = 0  # version of the wiring that the balancer has
         self.version = 1  # version that it should have
+        self._unplaced: set[str] = set()  # passed their checks, not in the balancer yet
         for key in world.targets:
-            world.targets[key]["wiring"] = min(1, world.targets[key]["wiring"])
+            doc = world.targets[key]
+            doc["wiring"] = min(1, doc["wiring"])
+            if not doc.get("placed", True):
+                self._unplaced.add(key)
 
     def rewire(self) -> None:
         self.version += 1
         self._world.alarm()
+
+    def are_wired(self, version: int) -> None:
+        """Take note that the balancer has what was wanted at `version` of the wiring."""
+        self.wired = version
+        for key in list(self._unplaced):
+            doc = self._world.targets.get(key)
+            if doc is not None and doc["wiring"] > version:
+                continue
+            self._unplaced.discard(key)
+            if doc is not None:
+                doc["placed"] = True
+                self._world.targets.touch(key)
+                if doc["task"]:
+                    self._wake_owner(doc["task"])
 
     def register(
         self, group: str, target_id: str, port: int, address: str, task: str | None
@@ -210,9 +228,17 @@ class Targets:
             self._world.targets.touch(key)
         if after.state is not before.state:
             self.rewire()
-            if doc["task"]:
+            if initial and after.state is TargetState.HEALTHY:
+                self._place(key, doc)
+            elif doc["task"]:
                 self._wake_owner(doc["task"])
         return pause if after.state is TargetState.INITIAL else interval
+
+    def _place(self, key: str, doc: Doc) -> None:
+        """Hold back that a target is healthy until the balancer sends requests to it: who waits
+        for a deployment to complete may send one at once."""
+        doc |= {"placed": False, "wiring": self.version}
+        self._unplaced.add(key)
 
     def _wake_owner(self, task_id: str) -> None:
         self._world.wake_task(task_id)

@@ -19,11 +19,12 @@ from kaiun.scheduler.model import (
     ServiceState,
     StopCode,
     Target,
+    TargetState,
     Task,
     TaskStatus,
     ThresholdKind,
 )
-from kaiun.scheduler.target import TargetHealth
+from kaiun.scheduler.target import TargetHealth, attached
 
 MAX_EVENTS = 100
 _PENDING = ("PROVISIONING", "PENDING", "ACTIVATING")
@@ -33,13 +34,21 @@ def target_key(target_group_arn: str, target_id: str, port: int) -> str:
     return f"{target_group_arn} {target_id}:{port}"
 
 
+def health_of(registration: Doc) -> TargetHealth:
+    """Return the health of a target: one that passed is still INITIAL until requests reach it."""
+    health = decode(TargetHealth, registration["health"])
+    if health.state is TargetState.HEALTHY and not registration.get("placed", True):
+        return attached(TargetHealth())
+    return health
+
+
 def targets_of(world: World, task: Doc) -> tuple[Target, ...]:
     """Return the registrations of a task that are not drained yet."""
     found = []
     for key in task["_"]["targets"]:
         target = world.targets.get(key)
         if target is not None and target["task"] == task["_"]["id"]:
-            health = decode(TargetHealth, target["health"])
+            health = health_of(target)
             found.append(
                 Target(
                     target_group_arn=target["target_group"],

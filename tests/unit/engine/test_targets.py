@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,3 +70,41 @@ def test_a_task_that_registers_twice_is_registered_once(world: World) -> None:
     assert len(world.targets) == 1
     targets.deregister_task(task)
     assert [target.state for target in targets_of(world, task)] == [TargetState.DRAINING]
+
+
+def test_a_target_is_healthy_once_the_balancer_sends_requests_to_it(world: World) -> None:
+    passed = asyncio.Event()
+
+    async def passes(_target: Doc, _group: Doc) -> Check:
+        passed.set()
+        return Check(ok=True)
+
+    targets = Targets(world, passes)
+    task = task_of(world, "web")
+    targets.register_task(task)
+
+    async def until_it_passes() -> None:
+        targets.turn()
+        await asyncio.wait_for(passed.wait(), 5)
+        await targets.close()
+        [registration] = world.targets.values()
+        assert registration["health"]["state"] == "healthy"
+
+    world.target_groups[GROUP] |= {
+        "HealthCheckIntervalSeconds": 5, "HealthyThresholdCount": 5,
+        "UnhealthyThresholdCount": 2, "_": {"attributes": {}},
+    }  # fmt: skip
+
+    def seen() -> list[TargetState]:
+        return [target.state for target in targets_of(world, task)]
+
+    asyncio.run(until_it_passes())
+    assert seen() == [TargetState.INITIAL]
+    targets.are_wired(targets.version - 1)
+    assert seen() == [TargetState.INITIAL]
+    targets = Targets(world, _healthy)  # of an engine that was killed in between
+    assert seen() == [TargetState.INITIAL]
+    world.dirty_tasks.clear()
+    targets.are_wired(targets.version)
+    assert seen() == [TargetState.HEALTHY]
+    assert "web" in world.dirty_tasks

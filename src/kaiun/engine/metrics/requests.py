@@ -12,9 +12,11 @@ from kaiun.engine.balancer.base import Balancer, Served
 from kaiun.engine.metrics.book import Metric, Point, metric_of
 from kaiun.engine.metrics.load import Loads
 from kaiun.engine.store import Doc
+from kaiun.engine.views import health_of
 from kaiun.engine.wiring import backend_name
 from kaiun.engine.world import World
 from kaiun.scaling.statistics import Summary, summary_of
+from kaiun.scheduler.model import TargetState
 
 SPACE = "AWS/ApplicationELB"
 _CLASSES = (2, 3, 4, 5)
@@ -56,14 +58,14 @@ class RequestMetrics:
         self, group: Doc, served: Served, both: Mapping[str, str], at: float
     ) -> Iterator[Point]:
         states = [
-            target["health"]["state"]
+            health_of(target).state
             for target in self._world.targets.values()
             if target["target_group"] == group["TargetGroupArn"]
         ]
-        healthy = states.count("healthy")
+        healthy = states.count(TargetState.HEALTHY)
         for name, count in (
             ("HealthyHostCount", healthy),
-            ("UnHealthyHostCount", states.count("unhealthy")),
+            ("UnHealthyHostCount", states.count(TargetState.UNHEALTHY)),
         ):
             yield Point(metric_of(SPACE, name, **both), at, summary_of({float(count): 1}), "Count")
         if divisor := healthy or len(states):

@@ -21,7 +21,7 @@ from kaiun.engine.operations.elb_common import (
 )
 from kaiun.engine.protocol.errors import ApiError
 from kaiun.engine.store import Doc
-from kaiun.engine.views import target_key
+from kaiun.engine.views import health_of, target_key
 from kaiun.engine.world import World
 
 ATTRIBUTES = {
@@ -227,10 +227,10 @@ def describe_target_health(world: World, params: Params) -> Params:
 
 
 def _description(group: Doc, doc: Doc) -> Doc:
-    health = doc["health"]
-    face = {"State": health["state"]}
-    if health["reason"]:
-        face |= {"Reason": health["reason"], "Description": health["description"]}
+    health = health_of(doc)
+    face = {"State": health.state.value}
+    if health.reason:
+        face |= {"Reason": health.reason, "Description": health.description}
     if not group["LoadBalancerArns"]:
         face = {
             "State": "unused",
