@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from support.cli_app import App, config
+from support.cli_app import App, Yaml, config
+from support.engine import until
 
 
 def test_a_first_deploy_then_nothing_then_a_change_then_back(app: App) -> None:
@@ -52,6 +53,22 @@ def test_a_first_deploy_that_fails_leaves_nothing_running_and_the_next_one_runs(
     app.commit(config("fresh"))
     assert app.kaiun("deploy") == 0, app.err
     assert app.worker()["running"] == 2
+
+
+def test_a_first_deploy_of_a_daemon_that_fails_is_deleted_and_the_next_one_runs(app: App) -> None:
+    daemon: Yaml = {"count": 1, "service": {"schedulingStrategy": "DAEMON"}}
+    app.commit(config("demon", {"kaiun.null.exit": "1"}, **daemon))
+    assert app.kaiun("deploy") == 3, app.err
+    assert "demon-local-worker is new, nothing to go back to: deleted" in app.err
+    assert "new, deleted: worker" in app.err
+    until(lambda: app.worker()["state"] == "MISSING")  # once its last task has ended
+    app.commit(config("demon", **daemon))
+    assert app.kaiun("deploy") == 0, app.err
+    assert (app.worker()["state"], app.worker()["running"]) == ("ACTIVE", 1)
+    app.commit(config("demon", {"kaiun.null.exit": "1"}, **daemon))
+    assert app.kaiun("deploy") == 3, app.err
+    assert "rolled back: worker" in app.err
+    assert app.worker()["task_definition"] == "demon-local-worker:2"
 
 
 def test_an_image_that_does_not_exist_is_named(app: App) -> None:

@@ -127,6 +127,8 @@ def ended(cause: DeployFailed, back: Back) -> KaiunError:
         said.append(f"rolled back: {', '.join(back.restored)}")
     if back.emptied:
         said.append(f"new, scaled to 0: {', '.join(back.emptied)}")
+    if back.deleted:
+        said.append(f"new, deleted: {', '.join(back.deleted)}")
     said += [f"NOT rolled back: {name}: {what}" for name, what in back.stuck.items()]
     kind = DeployStuck if back.stuck else DeployFailed
     hint = "kaiun status shows what runs; correct the cause and deploy again"

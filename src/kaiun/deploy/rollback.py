@@ -4,7 +4,8 @@ While the failing deployment is under way, StopServiceDeployment makes ECS keep 
 still run: nothing is started again. Where that cannot be (the deployment has ended, the permission
 is missing, it was not the task definition alone that changed), UpdateService sets every field back.
 A service that ECS's circuit breaker has put back already is only followed. A service that this run
-created has nothing to go back to: it is scaled to 0, so that it stops failing, and stays.
+created has nothing to go back to: it is scaled to 0, so that it stops failing, and stays; one of
+the DAEMON strategy, for which ECS takes no count, is deleted.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class Back:
     restored: tuple[str, ...]
     emptied: tuple[str, ...]
     stuck: dict[str, str]
+    deleted: tuple[str, ...] = ()
 
 
 def roll_back(
@@ -60,7 +62,9 @@ class _Way:
 
         What broke it, say a health check that only the bad release passes, is undone by then.
         """
-        emptied = [i.process for i in touched if i.before is None and self._empty(i)]
+        new = [item for item in touched if item.before is None]
+        emptied = [i.process for i in new if not _is_daemon(i) and self._empty(i)]
+        deleted = [i.process for i in new if _is_daemon(i) and self._delete(i)]
         left = [item for item in touched if item.before is not None]
         ended: dict[str, Progress] = {}
         for _ in range(ATTEMPTS):
@@ -74,7 +78,7 @@ class _Way:
         for process, progress in ended.items():
             if process not in restored:
                 self.stuck[process] = progress.cause or "it does not get steady"
-        return Back(tuple(restored), tuple(emptied), self.stuck)
+        return Back(tuple(restored), tuple(emptied), self.stuck, tuple(deleted))
 
     def _live(self, items: Sequence[Touched]) -> Mapping[str, Service]:
         names = [item.service for item in items]
@@ -146,6 +150,24 @@ class _Way:
         told = f"{item.service} is new, nothing to go back to: scaled to 0"
         self.listener(Note(told, warning=True))
         return True
+
+    def _delete(self, item: Touched) -> bool:
+        """Delete a new DAEMON service; UpdateService refuses any desiredCount for it.
+
+        Source: ECS API reference, DeleteService: without `force` a service has to be of count 0.
+        """
+        try:
+            self.aws.ecs.delete_service(self.config.cluster, item.service, force=True)
+        except AwsError as problem:
+            self.stuck[item.process] = problem.message
+            return False
+        told = f"{item.service} is new, nothing to go back to: deleted, for a DAEMON has no count"
+        self.listener(Note(told, warning=True))
+        return True
+
+
+def _is_daemon(item: Touched) -> bool:
+    return item.after.get("schedulingStrategy") == "DAEMON"
 
 
 def _done(progress: Progress) -> bool:
