@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import io
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import compiled as sources
+from support import layers
 from support.compiled import compiled
 from support.images import Bench, docker, programs
 
 from kaiun.cpu import report, store
 from kaiun.cpu.levels import parse as baseline
 from kaiun.errors import ImageError
-from kaiun.image import Registry, contents
+from kaiun.image import Registry, contents, upload
 from kaiun.image.client import find as find_client
-from kaiun.image.reference import parse
+from kaiun.image.reference import Reference, parse
 
 pytestmark = pytest.mark.docker
 
@@ -105,6 +110,32 @@ def test_engine_docker_save_and_registry_give_the_same(fast: Bench, tmp_path: Pa
     assert sorted(overlay, key=key) == sorted(saved or [], key=key) == sorted(pulled, key=key)
 
 
+def test_verb_reads_layers_of_zstd_from_a_registry(fast: Bench, tmp_path: Path) -> None:
+    registry, built = Registry(), parse(fast.ensure().reference)
+    compressed_anew(registry, built, "zstd")
+    with store.opened(tmp_path / "gzip") as known:
+        before = contents.of_registry(registry, built, known)
+    with store.opened(tmp_path / "zstd") as known:
+        assert contents.of_registry(registry, parse(f"{built.name}:zstd"), known) == before
+    found = scanned(f"{built.name}:zstd", tmp_path / "home")
+    assert [f["path"] for f in found["files"] if f["kind"] == "risk"] == ["/app/libfast.so"]
+
+
+def compressed_anew(registry: Registry, image: Reference, tag: str) -> None:
+    """Push an image of the registry under another tag, with layers in several frames of zstd."""
+    document = registry.manifest(image, image.digest)
+    assert document
+    entries = []
+    for entry in document["layers"]:
+        blob = layers.zstd_chunked(gzip.decompress(registry.blob(image, entry["digest"])))
+        digest = f"sha256:{hashlib.sha256(blob).hexdigest()}"
+        upload.put_blob(registry, image, digest, io.BytesIO(blob))
+        entries.append({"mediaType": f"{layers.OCI}+zstd", "digest": digest, "size": len(blob)})
+    config = document["config"] | {"mediaType": layers.CONFIG}
+    text = document | {"mediaType": layers.MANIFEST, "config": config, "layers": entries}
+    upload.put_manifest(registry, image, tag, json.dumps(text).encode(), layers.MANIFEST)
+
+
 def _dockerfile(bench: Bench) -> str:
     """Return the Dockerfile with steps that copy the library and delete its first copy."""
     text = (bench.repository.path / "Dockerfile").read_text()
@@ -118,15 +149,20 @@ def test_unknown_image_is_told(tmp_path: Path) -> None:
 
 def test_verb_scans_an_image_and_ends_with_2_for_a_risk(fast: Bench, tmp_path: Path) -> None:
     built = fast.ensure()
+    found = scanned(built.reference, tmp_path)
+    assert found["level"] == "x86-64-v3"
+    assert [f["path"] for f in found["files"] if f["kind"] == "risk"] == ["/app/libfast.so"]
+    assert baseline(found["baseline"]).name == "x86-64-v2"
+
+
+def scanned(image: str, home: Path) -> dict[str, Any]:
+    """Run `kaiun scan`, which finds a risk; return what it prints."""
     run = subprocess.run(
-        [Path(sys.executable).parent / "kaiun", "scan", built.reference, "--json"],
-        env=os.environ | {"KAIUN_HOME": str(tmp_path)},
+        [Path(sys.executable).parent / "kaiun", "scan", image, "--json"],
+        env=os.environ | {"KAIUN_HOME": str(home)},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert run.returncode == 2
-    found = json.loads(run.stdout)
-    assert found["level"] == "x86-64-v3"
-    assert [f["path"] for f in found["files"] if f["kind"] == "risk"] == ["/app/libfast.so"]
-    assert baseline(found["baseline"]).name == "x86-64-v2"
+    assert run.returncode == 2, run.stderr
+    return dict(json.loads(run.stdout))

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import io
 import json
 import os
 import subprocess
-import tarfile
 from pathlib import Path
 from typing import Any
 
 from kaiun.image.client import find as find_client
+from support import layers
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
@@ -23,12 +22,7 @@ def digest_of(data: bytes) -> str:
 
 def layer(text: str) -> bytes:
     """Return a layer with one file."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        entry = tarfile.TarInfo("hello")
-        entry.size = len(text)
-        archive.addfile(entry, io.BytesIO(text.encode()))
-    return gzip.compress(buffer.getvalue(), mtime=0)
+    return gzip.compress(layers.tar({"hello": text.encode()}), mtime=0)
 
 
 def manifest(*parts: bytes, config: bytes = b"{}") -> str:

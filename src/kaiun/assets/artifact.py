@@ -25,6 +25,7 @@ from typing import IO, TYPE_CHECKING, Any
 from kaiun.assets.manifest import AssetManifest, from_json, sha256
 from kaiun.errors import AssetsError
 from kaiun.image import upload
+from kaiun.image.compression import expanded
 
 if TYPE_CHECKING:
     from kaiun.assets.store import Store
@@ -122,11 +123,11 @@ def fetch(registry: Registry, repository: Reference, digest: str, store: Store) 
         registry.download(repository, layer["digest"], file)
         file.seek(0)
         try:
-            with tarfile.open(fileobj=file, mode="r:gz") as tar:
+            with tarfile.open(fileobj=expanded(file, where), mode="r|") as tar:
                 for member in tar:
                     if source := tar.extractfile(member):
                         store.add(source)  # type: ignore[arg-type]
-        except (tarfile.TarError, EOFError, gzip.BadGzipFile) as problem:
+        except tarfile.TarError as problem:
             raise AssetsError("what the registry has is no assets", where=where) from problem
 
 

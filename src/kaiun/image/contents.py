@@ -7,12 +7,11 @@ read: where overlayfs keeps them on this machine, if that may be read (root); el
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
 import json
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -20,6 +19,7 @@ from kaiun.cpu import tree
 from kaiun.cpu.scan import files_of_layers
 from kaiun.errors import ImageError
 from kaiun.image import overlay, probe
+from kaiun.image.compression import expanded
 
 if TYPE_CHECKING:
     from kaiun.cpu.examiner import Examiner
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from kaiun.image.registry import Registry
 
 Layers = Mapping[str, tree.Layer]
-_GZIP = b"\x1f\x8b"
 _BLOCK = 1 << 20
 
 
@@ -63,13 +62,10 @@ def of_engine(
 
 def of_registry(registry: Registry, reference: Reference, store: Store) -> list[File]:
     """Return the files of an image in a registry, by digest or tag. Raises ImageError."""
-    manifest = _manifest(registry, reference)
-    config = json.loads(registry.blob(reference, manifest["config"]["digest"]))
-    diff_ids = config["rootfs"]["diff_ids"]
-    blobs = dict(zip(diff_ids, manifest["layers"], strict=True))
+    diff_ids, blobs = _layers(registry, reference)
 
     def read(missing: Sequence[str], examiner: Examiner) -> Layers:
-        return {each: _blob(registry, reference, blobs[each], examiner) for each in missing}
+        return {each: _blob(registry, reference, blobs[each], each, examiner) for each in missing}
 
     return files_of_layers(store, diff_ids, read)
 
@@ -92,7 +88,7 @@ def _saved(
             for member in outer:
                 if member.isreg() and _may_be_layer(member.name, missing):
                     content = cast("IO[bytes]", outer.extractfile(member))
-                    diff_id, layer = _hashed(content, examiner)
+                    diff_id, layer = _hashed(content, examiner, image)
                     if layer:
                         found[diff_id] = layer
         while process.stdout.read(_BLOCK):
@@ -110,13 +106,9 @@ def _may_be_layer(name: str, missing: Sequence[str]) -> bool:
     return name.endswith("/layer.tar") and bool(missing)
 
 
-def _hashed(content: IO[bytes], examiner: Examiner) -> tuple[str, tree.Layer | None]:
+def _hashed(content: IO[bytes], examiner: Examiner, where: str) -> tuple[str, tree.Layer | None]:
     """Read one layer, compressed or not; return its diff id, and None if it is no tar."""
-    head = content.read(2)
-    source: IO[bytes] = cast("IO[bytes]", _Joined(head, content))
-    if head == _GZIP:
-        source = cast("IO[bytes]", gzip.GzipFile(fileobj=source))
-    stream = _Hashing(source)
+    stream = _Hashing(expanded(content, where))
     try:
         with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|") as tar:
             layer = tree.from_tar(tar, examiner)
@@ -125,22 +117,6 @@ def _hashed(content: IO[bytes], examiner: Examiner) -> tuple[str, tree.Layer | N
     while stream.read(_BLOCK):
         pass
     return "sha256:" + stream.digest.hexdigest(), layer
-
-
-class _Joined(io.RawIOBase):
-    """Bytes that were read already, and the rest."""
-
-    def __init__(self, head: bytes, rest: IO[bytes]) -> None:
-        self._head, self._rest = head, rest
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        if self._head:
-            head, self._head = self._head, b""
-            return head + (self._rest.read(size - len(head)) if size >= 0 else self._rest.read())
-        return self._rest.read(size)
 
 
 class _Hashing:
@@ -154,6 +130,18 @@ class _Hashing:
         data = self._source.read(size)
         self.digest.update(data)
         return data
+
+
+def _layers(registry: Registry, reference: Reference) -> tuple[list[str], dict[str, str]]:
+    """Return the diff ids of an image, lowest first, and the digest of each one's blob."""
+    manifest = _manifest(registry, reference)
+    try:
+        config = json.loads(registry.blob(reference, manifest["config"]["digest"]))
+        diff_ids = list(config["rootfs"]["diff_ids"])
+        digests = [str(layer["digest"]) for layer in manifest["layers"]]
+        return diff_ids, dict(zip(diff_ids, digests, strict=True))
+    except (ValueError, KeyError, TypeError) as problem:
+        raise ImageError("what the registry has is no image", where=_shown(reference)) from problem
 
 
 def _manifest(registry: Registry, reference: Reference) -> dict[str, Any]:
@@ -174,18 +162,18 @@ def _is_amd64(entry: Mapping[str, Any]) -> bool:
 
 
 def _blob(
-    registry: Registry, reference: Reference, entry: Mapping[str, Any], examiner: Examiner
+    registry: Registry, reference: Reference, digest: str, diff_id: str, examiner: Examiner
 ) -> tree.Layer:
-    if "zstd" in entry["mediaType"]:
-        raise ImageError(
-            "layers compressed by zstd cannot be read from a registry by this version",
-            where=_shown(reference),
-            hint="docker pull it, and scan it by its name",
-        )
-    content = io.BytesIO(registry.blob(reference, entry["digest"]))
-    layer = _hashed(content, examiner)[1]
+    """Read one layer. Other images may have it too: it must be what the diff id says."""
+    where = f"{_shown(reference)}, layer {digest}"
+    with tempfile.TemporaryFile(prefix="kaiun-layer-") as file:
+        registry.download(reference, digest, file)
+        file.seek(0)
+        found, layer = _hashed(file, examiner, where)
     if layer is None:
-        raise ImageError("a layer is no tar", where=_shown(reference), detail=[entry["digest"]])
+        raise ImageError("a layer is no tar, or not all of one", where=where)
+    if found != diff_id:
+        raise ImageError("a layer is not what the image's configuration says", where=where)
     return layer
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.fake_registry import FakeRegistry
+from support.layers import zstd
 
 from kaiun.assets import artifact
 from kaiun.assets.manifest import AssetFile, AssetManifest, StartFile, sha256
@@ -137,3 +140,43 @@ def test_image_under_the_tag_is_told(
     fake.put("shop", {"config": {}, "layers": [{}, {}]}, artifact.tag(DIGEST))
     with pytest.raises(AssetsError, match="no assets"):
         artifact.find(registry, shop, DIGEST, Store(tmp_path))
+
+
+def replaced_layer(fake: FakeRegistry, blob: bytes, media_type: str = artifact.LAYER_TYPE) -> None:
+    """Give the artifact another layer, as what copies images between registries does."""
+    document = json.loads(fake.bodies["shop", artifact.tag(DIGEST)])
+    layer = {"mediaType": media_type, "digest": fake.put_blob("shop", blob), "size": len(blob)}
+    fake.put("shop", document | {"layers": [layer]}, artifact.tag(DIGEST))
+
+
+def pushed_layer(fake: FakeRegistry) -> bytes:
+    document = json.loads(fake.bodies["shop", artifact.tag(DIGEST)])
+    return fake.blobs["shop", document["layers"][0]["digest"]]
+
+
+def test_artifact_that_was_compressed_anew_is_read(
+    tmp_path: Path, fake: FakeRegistry, shop: Reference, registry: Registry
+) -> None:
+    here, there = Store(tmp_path / "here"), Store(tmp_path / "there")
+    manifest = compiled(here, b"a{}", b"b{}")
+    artifact.push(registry, shop, manifest, here)
+    blob = zstd.compress(gzip.decompress(pushed_layer(fake)))
+    replaced_layer(fake, blob, "application/vnd.oci.image.layer.v1.tar+zstd")
+    assert artifact.find(registry, shop, DIGEST, there) == manifest
+    with artifact.files(registry, shop, manifest, there) as folder:
+        assert (folder / sha256(b"b{}")).read_bytes() == b"b{}"
+
+
+@pytest.mark.parametrize("kept", [20, 40])  # bytes
+def test_contents_that_were_cut_are_told(
+    tmp_path: Path, fake: FakeRegistry, shop: Reference, registry: Registry, kept: int
+) -> None:
+    here, there = Store(tmp_path / "here"), Store(tmp_path / "there")
+    manifest = compiled(here, b"a{}", b"b{}")
+    artifact.push(registry, shop, manifest, here)
+    replaced_layer(fake, pushed_layer(fake)[:kept])
+    with (
+        pytest.raises(ImageError, match="damaged, or not all of it is there"),
+        artifact.files(registry, shop, manifest, there),
+    ):
+        pass

@@ -10,6 +10,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from support.layers import tar
 
 from kaiun.assets.carried import Beginning, roots, script
 from kaiun.assets.compile import environment, unpacked
@@ -18,20 +19,6 @@ from kaiun.assets.manifest import sha256
 from kaiun.assets.store import Store
 from kaiun.config.assets import Assets
 from kaiun.errors import AssetsError
-
-
-def tar(files: dict[str, bytes], links: dict[str, str], kind: bytes = tarfile.SYMTYPE) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, data in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-        for name, target in links.items():
-            member = tarfile.TarInfo(name)
-            member.type, member.linkname = kind, target
-            archive.addfile(member)
-    return buffer.getvalue()
 
 
 def test_links_count_as_what_they_lead_to(tmp_path: Path) -> None:
