@@ -35,8 +35,21 @@ def namespace(engine: Engine, name: str, kind: str = "private") -> str:
 
 def registry(engine: Engine, name: str, namespace_id: str) -> dict[str, str]:
     """Make a service of Cloud Map; return an entry of serviceRegistries."""
-    made = engine.client("servicediscovery").create_service(Name=name, NamespaceId=namespace_id)
+    dns = {} if name == "bare" else {"DnsConfig": {"DnsRecords": [{"Type": "A", "TTL": 10}]}}
+    made = engine.client("servicediscovery").create_service(
+        Name=name, NamespaceId=namespace_id, **dns
+    )
     return {"registryArn": made["Service"]["Arn"]}
+
+
+def instance(engine: Engine, entry: dict[str, str]) -> dict[str, str]:
+    """Return the attributes of the only instance of a registry."""
+    listed = engine.client("servicediscovery").list_instances(
+        ServiceId=entry["registryArn"].rpartition("/")[2]
+    )
+    [found] = listed["Instances"]
+    attributes: dict[str, str] = found["Attributes"]
+    return attributes
 
 
 def serve(engine: Engine, image: str, name: str, mode: str, **fields: Any) -> None:
@@ -72,12 +85,13 @@ def test_a_service_has_the_names_of_service_connect_and_of_its_registries(
     machine.client("ecs").create_cluster(clusterName="c")
     named, bare = namespace(machine, "shop.local"), namespace(machine, "plain", "http")
     alias = {"portName": "http", "clientAliases": [{"port": 8080, "dnsName": "web.internal"}]}
+    entry = registry(machine, "web", named)
     serve(
         machine,
         image,
         "web",
         mode,
-        serviceRegistries=[registry(machine, "web", named)],
+        serviceRegistries=[entry],
         serviceConnectConfiguration={"enabled": True, "services": [alias]},
     )
     serve(machine, image, "nameless", mode, serviceRegistries=[registry(machine, "bare", bare)])
@@ -85,6 +99,7 @@ def test_a_service_has_the_names_of_service_connect_and_of_its_registries(
         assert fetch(machine, image, "web.shop.local", other) == 0
         assert fetch(machine, image, "web.internal", other) == 0
         assert fetch(machine, image, "bare.plain", other) != 0
+        assert fetch(machine, image, instance(machine, entry)["AWS_INSTANCE_IPV4"], other) == 0
 
 
 def test_a_registry_that_is_not_there_keeps_the_task_from_starting(

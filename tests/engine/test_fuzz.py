@@ -36,6 +36,7 @@ CLIENTS = {
     "application-autoscaling": "application-autoscaling",
     "ecr": "ecr", "ecs": "ecs", "elasticloadbalancing": "elbv2", "logs": "logs",
     "monitoring": "cloudwatch", "scheduler": "scheduler",
+    "servicediscovery": "servicediscovery",
 }  # fmt: skip
 IMPLEMENTED = sorted(HANDLERS)
 
@@ -48,8 +49,13 @@ JSON_ONES = of_protocol("json")
 QUERY_ONES = of_protocol("query")
 REST_ONES = of_protocol("rest-json")
 # the code of what the model forbids, where it is another one
-FORBIDDEN = dict.fromkeys(("monitoring", "application-autoscaling"), "ValidationException")
-NEEDED = ("ecs", "elbv2", "logs", "ecr", "cloudwatch", "application-autoscaling")
+FORBIDDEN = {
+    **dict.fromkeys(("monitoring", "application-autoscaling"), "ValidationException"),
+    "servicediscovery": "InvalidInput",
+}
+NEEDED = (
+    "ecs", "elbv2", "logs", "ecr", "cloudwatch", "application-autoscaling", "servicediscovery",
+)  # fmt: skip
 INVALID = {"missing", "enum", "length", "range"}
 # what may be said of any request, beside the errors of the operation's own model
 COMMON = {
@@ -156,7 +162,7 @@ def clients(fuzzed: Engine) -> Iterator[list[Any]]:
 def pool(clients: list[Any]) -> Pool:
     """Names of things that exist, by the members that ask for them; of one test alone."""
     n = str(next(_numbers))
-    ecs, elbv2, logs, ecr, watch, scaling = clients
+    ecs, elbv2, logs, ecr, watch, scaling, cloud_map = clients
     ecs.create_cluster(clusterName=n)
     definition = register(ecs, f"f{n}", container(portMappings=[{"containerPort": 80}]))
     service = ecs.create_service(
@@ -189,7 +195,7 @@ def pool(clients: list[Any]) -> Pool:
         "imageDigest": [image["imageId"]["imageDigest"]], "imageManifest": [text],
         "registryId": ["000000000000"], "layerDigest": [digest_of(layer(n))],
         "lifecyclePolicyText": [policy], "policyText": ["{}"],
-        **scaled(watch, scaling, f"service/{n}/svc", f"a{n}"),
+        **scaled(watch, scaling, f"service/{n}/svc", f"a{n}"), **mapped(cloud_map, f"n{n}"),
         "cluster": [n], "clusterName": [n, f"{n}b"], "taskDefinition": [f"f{n}", definition],
         "service": ["svc", service], "serviceName": ["svc", "svc2"], "family": [f"f{n}"],
         "familyPrefix": [f"f{n}"], "task": [task],
@@ -205,6 +211,19 @@ def pool(clients: list[Any]) -> Pool:
         "ScheduleExpression": ["rate(1 hour)", "cron(0 9 ? * 2#1 *)", "at(2030-01-01T00:00:00)"],
         "ScheduleExpressionTimezone": ["Europe/Berlin"], "TaskDefinitionArn": [definition],
         "RoleArn": ["arn:aws:iam::000000000000:role/r"],
+    }  # fmt: skip
+
+
+def mapped(cloud_map: Any, name: str) -> Pool:
+    """Make a namespace, a service and an instance of Cloud Map."""
+    started = cloud_map.create_http_namespace(Name=name)["OperationId"]
+    namespace = cloud_map.get_operation(OperationId=started)["Operation"]["Targets"]["NAMESPACE"]
+    made = cloud_map.create_service(Name="web", NamespaceId=namespace)["Service"]
+    cloud_map.register_instance(ServiceId=made["Id"], InstanceId="i", Attributes={"a": "b"})
+    return {
+        "Id": [namespace, made["Id"]], "NamespaceId": [namespace], "ServiceId": [made["Id"]],
+        "InstanceId": ["i", "j"], "NamespaceName": [name], "ServiceName": ["web"],
+        "OperationId": [started],
     }  # fmt: skip
 
 

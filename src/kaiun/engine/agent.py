@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from kaiun.engine import spec, taskrole, taskvars
+from kaiun.engine.cloudmap import registration
 from kaiun.engine.observed import forget_ending, lifecycle_view, show_agents, show_container
 from kaiun.engine.operations.making import release
 from kaiun.engine.operations.tasks import touch
@@ -139,6 +140,7 @@ class Agent:
             task.setdefault("stoppingAt", now)
         if face["lastStatus"] != before:
             self._note_time(task, now)
+        registration.follow(self._world, task)
         touch(self._world, task)
         if service := task["_"]["service"]:
             self._world.wake_service(service)
@@ -215,9 +217,8 @@ class Agent:
         task_id = task["_"]["id"]
         if task_id not in self._specs:
             definition = self._definition(task)
-            supplies = await self._supply(
-                definition, spec.container_overrides(task), task["_"].get("registries", ())
-            )
+            registries = [r["registryArn"] for r in task["_"].get("service_registries", ())]
+            supplies = await self._supply(definition, spec.container_overrides(task), registries)
             given = taskvars.given(self._world, task, definition)
             self._specs[task_id] = spec.render(task, definition, supplies, given)
         return self._specs[task_id]
@@ -314,6 +315,7 @@ class Agent:
         task["lastStatus"] = "STOPPED"
         task.setdefault("stoppingAt", self._world.now())
         self._note_time(task, self._world.now())
+        registration.follow(self._world, task)
         touch(self._world, task)
 
     async def cancel(self) -> None:

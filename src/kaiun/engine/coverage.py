@@ -23,6 +23,7 @@ _TITLES = {
     "logs": "CloudWatch Logs",
     "monitoring": "Amazon CloudWatch",
     "scheduler": "EventBridge Scheduler",
+    "servicediscovery": "AWS Cloud Map",
 }
 _HEAD = """\
 # Coverage of the local ECS

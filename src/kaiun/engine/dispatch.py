@@ -33,6 +33,7 @@ _NOT_HERE = {
     "logs": "InvalidOperationException",
     "monitoring": "InvalidAction",
     "scheduler": "ValidationException",
+    "servicediscovery": "InvalidInput",
 }
 
 
@@ -88,8 +89,8 @@ def answer_cbor(world: World, service: str, name: str, body: bytes) -> Answer:
     except ApiError as refusal:
         error = refusal
     told = cbor.render_error(model.shape_of_error(error.code), error.message)
-    code = ("x-amzn-query-error", f"{error.code};Sender")
-    return Answer(error.status, cbor.CONTENT_TYPE, told, (own, code))
+    headers = (own, ("x-amzn-query-error", f"{error.code};Sender")) if model.was_query else (own,)
+    return Answer(error.status, cbor.CONTENT_TYPE, told, headers)
 
 
 def _queryish_error(model: models.ServiceModel, error: ApiError) -> Answer:
@@ -243,6 +244,7 @@ _INVALID = {
     "elasticloadbalancing": "ValidationError",
     "monitoring": "ValidationError",
     "scheduler": "ValidationException",
+    "servicediscovery": "InvalidInput",
 }
 _FAILED = {
     "application-autoscaling": "InternalServiceException",

@@ -63,8 +63,8 @@ def _of_task_set(world: World, task_set: Doc) -> Order:
     )
 
 
-def _registries(doc: Doc) -> list[str]:
-    return [r["registryArn"] for r in doc["serviceRegistries"] if "registryArn" in r]
+def _registries(doc: Doc) -> list[Doc]:
+    return [r for r in doc["serviceRegistries"] if "registryArn" in r]
 
 
 def _tags(service: Doc, definition: Doc) -> list[Doc]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -21,8 +22,8 @@ from kaiun.engine.agent import Agent
 from kaiun.engine.alarms import Alarms
 from kaiun.engine.autoscaling import policies
 from kaiun.engine.autoscaling.activities import settle
+from kaiun.engine.cloudmap import registration
 from kaiun.engine.core import Core
-from kaiun.engine.discovery import RegistryReader
 from kaiun.engine.doors import Doors
 from kaiun.engine.ecr import token
 from kaiun.engine.ecr.images import Images, Uploads
@@ -224,7 +225,8 @@ class _Process:
 
     def _supplier(self) -> Supplier:
         calls = self._calls
-        return Supplier(SecretReader(calls), EnvFileReader(calls), RegistryReader(calls))
+        dns_name = functools.partial(registration.dns_name, self._world)
+        return Supplier(SecretReader(calls), EnvFileReader(calls), dns_name)
 
     async def _admit(self, listener: socket.socket) -> asyncio.AbstractServer:
         """Serve what comes in at the tasks' door as what comes in at our own port."""

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
-from kaiun.engine import cloudwatch, sigv4, taskdoor, taskrole
+from kaiun.engine import cloudwatch, multiprotocol, sigv4, taskdoor, taskrole
 from kaiun.engine.dispatch import (
     Answer,
     answer_json,
@@ -189,8 +189,8 @@ class App:
 
     def _answer(self, service: str, request: sigv4.Request, body: bytes, request_id: str) -> Answer:
         world, protocol = self._world, models.load(service).protocol
-        if protocol == cloudwatch.PROTOCOL:
-            return cloudwatch.answer(world, service, request, body, request_id)
+        if protocol == multiprotocol.PROTOCOL:
+            return multiprotocol.answer(world, service, request, body, request_id)
         if protocol == "query":
             return answer_query(world, service, request.query, body, request_id)
         if protocol == "rest-json":

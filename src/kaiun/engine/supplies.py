@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from kaiun.engine.store import Doc
 
 if TYPE_CHECKING:
-    from kaiun.engine.discovery import RegistryReader
     from kaiun.engine.envfiles import EnvFileReader
     from kaiun.engine.secrets import SecretReader
 
@@ -32,11 +31,11 @@ class Supplier:
     """Fetches what a task needs, nothing twice."""
 
     def __init__(
-        self, secrets: SecretReader, files: EnvFileReader, registries: RegistryReader
+        self, secrets: SecretReader, files: EnvFileReader, dns_name: Callable[[str], str | None]
     ) -> None:
         self._secrets = secrets
         self._files = files
-        self._registries = registries
+        self._dns_name = dns_name  # of a registryArn
 
     async def __call__(
         self, definition: Doc, overrides: Mapping[str, Doc], registries: Sequence[str]
@@ -51,7 +50,7 @@ class Supplier:
             secrets={n: await self._secrets.value(n) for n in sorted(_secrets(containers))},
             logins={n: await self._secrets.login(n) for n in sorted(_logins(containers))},
             files={arn: await self._files(arn) for arn in sorted(files)},
-            names=[n for arn in registries if (n := await self._registries.name(arn))],
+            names=[n for arn in registries if (n := self._dns_name(arn))],
         )
 
 

@@ -71,7 +71,7 @@ def complete(variables: Mapping[str, str], own: Given | None) -> dict[str, str]:
     if own.credentials_id:
         told |= _credentials(own)
         if not _OWN_AWS & variables.keys():
-            usual["AWS_ENDPOINT_URL"] = own.base
+            usual |= {"AWS_ENDPOINT_URL": own.base, "AWS_DISABLE_HOST_PREFIX_INJECTION": "true"}
     return {**usual, **variables, **told}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from kaiun.engine.clock import Clock
+from kaiun.engine.cloudmap.tables import Tables
 from kaiun.engine.codec import decode, encode
 from kaiun.engine.ecr.images import Images, Uploads
 from kaiun.engine.eventbus.bus import Bus
@@ -86,6 +87,7 @@ class World:
         self.repositories = store.table("repositories")  # by name
         self.layer_uploads = store.table("layer_uploads")
         self.ecr_settings = store.table("ecr_settings")
+        self.cloud_map = Tables(store)
         self.schedules = store.table("schedules")
         self.schedule_groups = store.table("schedule_groups")  # by name
         self.timetable = store.table("timetable")  # what `engine.schedules` has to fire

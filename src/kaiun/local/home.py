@@ -52,6 +52,8 @@ class LocalEnv:
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
+            # else clients ask data-127.0.0.1 for Cloud Map's DiscoverInstances
+            "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
         }
 
 

@@ -39,6 +39,7 @@ def test_task_with_a_role_is_told_where_its_keys_and_the_api_are(
     told = complete({}, given(base))
     assert {key: told[key] for key in KEYS if key in told} == {name: value}
     assert (told["AWS_ENDPOINT_URL"], told["AWS_REGION"]) == (base, "us-east-1")
+    assert told["AWS_DISABLE_HOST_PREFIX_INJECTION"] == "true"
 
 
 @pytest.mark.parametrize("own", ["AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_PROFILE"])

@@ -39,7 +39,7 @@ class Order:
     daemon: bool = False  # at most one on each instance
     instance: str | None = None  # ARN of the only instance that it may be put on
     aliases: Sequence[str] = ()
-    registries: Sequence[str] = ()  # ARNs
+    registries: Sequence[Doc] = ()  # serviceRegistries
     constraints: Sequence[Doc] = ()
     strategies: Sequence[Doc] = ()
     load_balancers: Sequence[Doc] = ()
@@ -127,7 +127,7 @@ def _own(order: Order, needs: Needs, task_id: str, attachment: str | None) -> di
         "needs": [needs.cpu, needs.memory_mib],
         "host_ports": sorted(needs.host_ports),
         "aliases": list(order.aliases),
-        "registries": list(order.registries),
+        "service_registries": list(order.registries),
         "attachment": attachment,
         "prepared": False,
         "failure": None,

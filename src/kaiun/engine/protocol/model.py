@@ -21,6 +21,7 @@ SERVICES = {
     "logs": ("logs", "2014-03-28"),
     "monitoring": ("cloudwatch", "2010-08-01"),
     "scheduler": ("scheduler", "2021-06-30"),
+    "servicediscovery": ("servicediscovery", "2017-03-14"),
 }
 
 

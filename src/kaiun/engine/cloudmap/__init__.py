@@ -1,0 +1,1 @@
+"""Cloud Map (AWS's servicediscovery): namespaces, service registries, and who is registered."""
