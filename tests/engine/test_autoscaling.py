@@ -15,6 +15,7 @@ from support.engine import Engine, container, describe, null, register, until, w
 
 SCALE = 600  # a minute in a tenth of a second
 PATIENCE_S = 40.0
+COOLDOWN_S = 36_000  # longer than a test: what is scaled to stays, however slow its tasks start
 KIND = {
     "ServiceNamespace": "ecs", "ResourceId": "service/c/web",
     "ScalableDimension": "ecs:service:DesiredCount",
@@ -85,7 +86,7 @@ def activities(scaling: Any, **more: Any) -> list[dict[str, Any]]:
 def test_target_tracking_follows_the_load_up_and_down(fast: Engine) -> None:
     scaling = serve(fast)
     scalable(scaling)
-    made = track(scaling, ScaleOutCooldown=60, ScaleInCooldown=60)
+    made = track(scaling, ScaleOutCooldown=COOLDOWN_S, ScaleInCooldown=COOLDOWN_S)
     load(fast, cpu=280)
     wait_desired(fast, 6)
     wait_rollout(fast.client("ecs"), "c", "web")
@@ -140,7 +141,10 @@ def test_requests_per_target_can_be_tracked(fast: Engine) -> None:
     scalable(scaling)
     label = f"{balancer.partition(':loadbalancer/')[2]}/{group.rpartition(':')[2]}"
     by_requests = {"PredefinedMetricType": "ALBRequestCountPerTarget", "ResourceLabel": label}
-    track(scaling, target=100.0, PredefinedMetricSpecification=by_requests)
+    track(
+        scaling, target=100.0, PredefinedMetricSpecification=by_requests,
+        ScaleOutCooldown=COOLDOWN_S,
+    )  # fmt: skip
     load(fast, requests=450)
     wait_desired(fast, 5)
 
@@ -156,7 +160,8 @@ def test_a_metric_of_ones_own_can_be_tracked(fast: Engine) -> None:
     scaling.put_scaling_policy(
         **KIND, PolicyName="memory", PolicyType="TargetTrackingScaling",
         TargetTrackingScalingPolicyConfiguration={
-            "TargetValue": 60, "CustomizedMetricSpecification": memory},
+            "TargetValue": 60, "CustomizedMetricSpecification": memory,
+            "ScaleOutCooldown": COOLDOWN_S},
     )  # fmt: skip
     load(fast, memory=85)
     wait_desired(fast, 3)
@@ -169,7 +174,7 @@ def test_step_policy_acts_when_its_alarm_rings(fast: Engine) -> None:
         scaling, "out",
         {"MetricIntervalLowerBound": 0, "MetricIntervalUpperBound": 20, "ScalingAdjustment": 1},
         {"MetricIntervalLowerBound": 20, "ScalingAdjustment": 4},
-        Cooldown=3600,
+        Cooldown=COOLDOWN_S,
     )  # fmt: skip
     watch_cpu(fast, arn)
     load(fast, cpu=150)
@@ -188,7 +193,7 @@ def test_larger_scale_out_goes_further_while_one_cools_down(fast: Engine) -> Non
     scalable(scaling, high=7)
     small = {"MetricIntervalLowerBound": 0, "MetricIntervalUpperBound": 20, "ScalingAdjustment": 1}
     large = {"MetricIntervalLowerBound": 20, "ScalingAdjustment": 9}
-    arn = step(scaling, "out", small, large, Cooldown=36_000)
+    arn = step(scaling, "out", small, large, Cooldown=COOLDOWN_S)
     watch_cpu(fast, arn)
     load(fast, cpu=120)  # 60 percent in each of two
     wait_desired(fast, 3)
