@@ -1,30 +1,30 @@
 """Ask a registry about images over HTTP.
 
-Source: OCI distribution specification 1.1 (manifests, tags, blobs); distribution's docs/spec/auth
-for the bearer token flow.
+Source: OCI distribution specification 1.1 (manifests, tags, blobs).
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-import threading
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
-from urllib.parse import urlencode, urljoin, urlsplit
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from urllib.parse import urljoin, urlsplit
 
 import urllib3
 
 from kaiun.errors import ImageError
-from kaiun.image import transport
-from kaiun.image.credentials import Credentials, docker_config
-from kaiun.image.reference import DIGEST, is_loopback
+from kaiun.image.answers import decode, expect, require_digest, require_whole
+from kaiun.image.authorization import Authorizations
+from kaiun.image.credentials import docker_config
+from kaiun.image.reference import DIGEST
+from kaiun.image.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kaiun.image.credentials import CredentialSource
     from kaiun.image.reference import Reference
+    from kaiun.image.transport import Sender
 
 ACCEPT = ", ".join(
     (
@@ -35,21 +35,6 @@ ACCEPT = ", ".join(
     )
 )
 _PART_BYTES = 1 << 20
-_CHALLENGE = re.compile(r'([a-zA-Z]+)="([^"]*)"')
-
-
-class Sender(Protocol):
-    """What sends one request: transport.Transport, or another in its place."""
-
-    def __call__(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes | None = None,
-        *,
-        stream: bool = False,
-    ) -> urllib3.BaseHTTPResponse: ...
 
 
 class Registry:
@@ -61,10 +46,8 @@ class Registry:
     def __init__(
         self, credentials: CredentialSource | None = None, send: Sender | None = None
     ) -> None:
-        self._credentials = credentials or docker_config()
-        self._send = send or transport.Transport()
-        self._authorizations: dict[tuple[str, str, str], str] = {}
-        self._lock = threading.Lock()
+        self._send = send or Transport()
+        self._authorizations = Authorizations(credentials or docker_config(), self._send)
 
     def digest(self, reference: Reference, name: str = "") -> str | None:
         """Return the digest of the manifest that `name` (default: the tag) means there, or None.
@@ -93,7 +76,7 @@ class Registry:
             if answer.status == 404:
                 break
             expect(answer, reference, 200)
-            found += cast("list[str]", _json(answer, reference).get("tags") or [])
+            found += cast("list[str]", decode(answer.data, reference).get("tags") or [])
             path = _next_page(answer, path)
         return found
 
@@ -108,7 +91,7 @@ class Registry:
         config = manifest and manifest.get("config")
         if not isinstance(config, dict):
             return {}
-        image = _decoded(self.blob(reference, config["digest"]), reference)
+        image = decode(self.blob(reference, config["digest"]), reference)
         labels = cast("dict[str, dict[str, str] | None]", image.get("config") or {}).get("Labels")
         return dict(labels or {})
 
@@ -122,14 +105,14 @@ class Registry:
             return None
         expect(answer, reference, 200)
         if DIGEST.fullmatch(name):
-            _require_whole(answer.data, name, reference)
-        return _json(answer, reference)
+            require_whole(answer.data, name, reference)
+        return decode(answer.data, reference)
 
     def blob(self, reference: Reference, digest: str) -> bytes:
         """Return a small blob. Raises ImageError when it is missing or not what its digest says."""
         answer = self.call("GET", reference, f"/blobs/{digest}")
         expect(answer, reference, 200)
-        _require_whole(answer.data, digest, reference)
+        require_whole(answer.data, digest, reference)
         return answer.data
 
     def blob_size(self, reference: Reference, digest: str) -> int | None:
@@ -155,7 +138,7 @@ class Registry:
                 where=f"{reference.registry}/{reference.path}",
                 hint="try again",
             ) from problem
-        _require_digest(f"sha256:{seen.hexdigest()}", digest, reference)
+        require_digest(f"sha256:{seen.hexdigest()}", digest, reference)
 
     def delete(self, reference: Reference, digest: str) -> bool:
         """Delete a manifest with all its tags; return whether it was there.
@@ -183,106 +166,21 @@ class Registry:
         base = f"{reference.url}/v2/{reference.path}"
         url = path if "://" in path else base + path
         ours = urlsplit(url).netloc == urlsplit(base).netloc
-        key = (reference.registry, reference.path, action)
-        with self._lock:
-            known = self._authorizations.get(key) if ours else None
+        known = self._authorizations.known(reference, action) if ours else None
         given = {**_headers(known), **(headers or {})}
         answer = self._send(method, url, given, body, stream=stream)
         if answer.status != 401 or not ours:
             return answer
-        authorization = self._authorize(answer, reference, action)
+        authorization = self._authorizations.renew(answer, reference, action)
         if authorization is None:
             return answer
         answer.drain_conn()
-        with self._lock:
-            self._authorizations[key] = authorization
         given = {**_headers(authorization), **(headers or {})}
         return self._send(method, url, given, body, stream=stream)
-
-    def _authorize(
-        self, refusal: urllib3.BaseHTTPResponse, reference: Reference, action: str
-    ) -> str | None:
-        """Answer a challenge: return an Authorization header, None when we are nobody there."""
-        credentials = self._credentials(reference.registry)
-        scheme, _, rest = refusal.headers.get("WWW-Authenticate", "").partition(" ")
-        if scheme.lower() == "bearer":
-            fields = dict(_CHALLENGE.findall(rest))
-            scope = f"repository:{reference.path}:{action}"
-            return self._token(reference, fields, scope, credentials)
-        return credentials.basic() if credentials and credentials.username else None
-
-    def _token(
-        self,
-        reference: Reference,
-        fields: Mapping[str, str],
-        scope: str,
-        credentials: Credentials | None,
-    ) -> str:
-        realm = fields.get("realm", "")
-        _require_safe(realm, reference)
-        query = {"service": fields.get("service", ""), "scope": scope}
-        if credentials and credentials.identity_token:
-            answer = self._refresh(realm, query, credentials.identity_token)
-        else:
-            headers = {"Authorization": credentials.basic()} if credentials else {}
-            answer = self._send("GET", f"{realm}?{urlencode(query)}", headers)
-        expect(answer, reference, 200)
-        granted = _json(answer, reference)
-        return f"Bearer {granted.get('token') or granted.get('access_token', '')}"
-
-    def _refresh(
-        self, realm: str, query: Mapping[str, str], token: str
-    ) -> urllib3.BaseHTTPResponse:
-        form = {
-            **query,
-            "grant_type": "refresh_token",
-            "refresh_token": token,
-            "client_id": "kaiun",
-        }
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        return self._send("POST", realm, headers, urlencode(form).encode())
 
 
 def _headers(authorization: str | None) -> dict[str, str]:
     return {"Accept": ACCEPT} | ({"Authorization": authorization} if authorization else {})
-
-
-def _require_safe(realm: str, reference: Reference) -> None:
-    parts = urlsplit(realm)
-    if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.netloc)):
-        return
-    raise ImageError(
-        f"the registry wants its password sent to {realm or 'nowhere'}, which is not encrypted",
-        where=reference.registry,
-        hint="the registry's token realm must be https",
-    )
-
-
-def _json(answer: urllib3.BaseHTTPResponse, reference: Reference) -> dict[str, Any]:
-    return _decoded(answer.data, reference)
-
-
-def _decoded(data: bytes, reference: Reference) -> dict[str, Any]:
-    try:
-        loaded = json.loads(data)
-    except ValueError:
-        loaded = None
-    if isinstance(loaded, dict):
-        return loaded
-    raise ImageError("the registry's answer is not JSON", where=reference.registry)
-
-
-def _require_whole(data: bytes, digest: str, reference: Reference) -> None:
-    _require_digest(f"sha256:{hashlib.sha256(data).hexdigest()}", digest, reference)
-
-
-def _require_digest(found: str, digest: str, reference: Reference) -> None:
-    if found != digest:
-        raise ImageError(
-            f"what the registry has is not what its digest {digest[:19]}… says",
-            where=f"{reference.registry}/{reference.path}",
-            hint="the registry's storage is damaged, or a proxy changes what it gives",
-        )
 
 
 def _next_page(answer: urllib3.BaseHTTPResponse, path: str) -> str:
@@ -291,22 +189,3 @@ def _next_page(answer: urllib3.BaseHTTPResponse, path: str) -> str:
         return ""
     query = urlsplit(urljoin(path, linked[1])).query
     return f"/tags/list?{query}"
-
-
-def expect(answer: urllib3.BaseHTTPResponse, reference: Reference, *statuses: int) -> None:
-    """Raise ImageError with the registry's own words unless the status is one of those."""
-    if answer.status in statuses:
-        return
-    name = f"{reference.registry}/{reference.path}"
-    if answer.status in {401, 403}:
-        raise ImageError(
-            f"the registry refused the credentials ({answer.status})",
-            where=name,
-            hint=f"docker login {reference.registry}",
-        )
-    raise ImageError(
-        f"the registry answered {answer.status} {answer.reason or ''}".rstrip(),
-        where=name,
-        hint="try again" if answer.status in transport.RETRIED else "",
-        detail=answer.data.decode("utf-8", "replace").splitlines()[:5],
-    )

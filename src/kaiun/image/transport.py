@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import urllib3
@@ -26,6 +27,20 @@ _ONLY_REDIRECTS = urllib3.Retry(
     connect=0, read=0, status=0, other=0, redirect=3, respect_retry_after_header=False
 )
 _CERTIFICATES = Path("/etc/docker/certs.d")
+
+
+class Sender(Protocol):
+    """What sends one request: Transport, or another in its place."""
+
+    def __call__(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        *,
+        stream: bool = False,
+    ) -> urllib3.BaseHTTPResponse: ...
 
 
 class Transport:

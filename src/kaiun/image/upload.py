@@ -9,7 +9,7 @@ import hashlib
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlencode, urljoin
 
-from kaiun.image.registry import expect
+from kaiun.image.answers import expect
 
 if TYPE_CHECKING:
     import urllib3
