@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kaiun import files
 from kaiun.errors import AssetsError
 from kaiun.image import probe
 
@@ -94,12 +95,10 @@ class Cache:
     def write(self, kind: str, volumes: str, **more: str) -> None:
         """Write which volumes of this recipe are of a kind. Raises AssetsError."""
         path = self.path(kind)
-        partial = path.with_name(f".{uuid.uuid4().hex}")
         record = {"volumes": volumes, "folders": list(self.folders)} | more
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            partial.write_text(json.dumps(record))
-            partial.replace(path)
+            files.replace(path, json.dumps(record))
         except OSError as problem:
             raise AssetsError(
                 f"the asset cache cannot be kept: {problem.strerror}", where=str(path)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from kaiun import files
 from kaiun.assets.collect import Content
 from kaiun.assets.manifest import AssetManifest, from_json
 from kaiun.errors import AssetsError
@@ -80,11 +81,9 @@ class Store:
     def keep(self, manifest: AssetManifest) -> None:
         """Write the manifest; its contents are here already."""
         path = self._manifest_path(manifest.digest)
-        partial = path.with_name(f".{uuid.uuid4().hex}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_text(manifest.to_json())
-            partial.replace(path)
+            files.replace(path, manifest.to_json())
         except OSError as problem:
             raise _refused(self.root, problem) from problem
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from kaiun import files
 from kaiun.engine.ending import Ending
 from kaiun.errors import EngineError
 
@@ -167,9 +168,7 @@ class Child:
         pid = self._popen.pid
         self.process = Process(pid, beginning(pid) or "", port)
         text = json.dumps({"pid": pid, "began": self.process.began, "port": port})
-        scratch = self.pid_file.with_suffix(".new")
-        scratch.write_text(text)
-        scratch.replace(self.pid_file)
+        files.replace(self.pid_file, text)
         return self.process
 
     async def ready(self, healthy: Callable[[], Awaitable[bool]], *, timeout_s: float) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kaiun import files
 from kaiun.engine import clock as clocks
 from kaiun.engine import identity as identities
 from kaiun.engine import operations  # noqa: F401  (registers the handlers)
@@ -309,10 +310,7 @@ class _Process:
             "fluent": self._outfit.fluent_address,
             "runtime": self._options.runtime,
         }
-        temporary = path.with_suffix(".new")
-        temporary.touch(mode=0o600)
-        temporary.write_text(json.dumps(content, indent=1) + "\n")
-        temporary.replace(path)
+        files.replace(path, json.dumps(content, indent=1) + "\n", mode=0o600)
 
     def health(self) -> dict[str, Any]:
         """Return what GET /_kaiun/health says."""

@@ -8,12 +8,12 @@ steps that mount it run again (the id is part of BuildKit's key), and later buil
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kaiun import files
 from kaiun.image.caches import MOUNTS
 from kaiun.image.dockerfile import Edit
 from kaiun.image.lock import unwritable
@@ -99,11 +99,9 @@ def use(
 
 def _keep(home: Path, app: str, image: str, after: Mapping[str, int]) -> None:
     file = _file(home, app, image)
-    beside = file.with_suffix(".new")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(json.dumps(after, indent=1, sort_keys=True) + "\n")
-        os.replace(beside, file)  # noqa: PTH105 (atomic is what it is about)
+        files.replace(file, json.dumps(after, indent=1, sort_keys=True) + "\n")
     except OSError as problem:
         raise unwritable(file, problem) from problem
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from kaiun import __version__
+from kaiun import __version__, files
 from kaiun.image import folders, lock
 from kaiun.image.lesson import Ground, Lesson
 from kaiun.image.probe import MANAGERS, NONE, Found, Need
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
 KEPT_S = 30 * 86400.0
 _FORMAT = 3
+_MODE = 0o600  # a lesson is its owner's
 
 
 def recall(home: Path, name: str) -> tuple[Lesson, bytes] | None:
@@ -45,8 +45,8 @@ def keep(home: Path, name: str, lesson: Lesson, layer: bytes) -> None:
     with suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True)
         folders.forget(place.parent.iterdir(), KEPT_S)
-        _write(place.with_suffix(".tar"), layer)
-        _write(place.with_suffix(".json"), json.dumps(document).encode())
+        files.replace(place.with_suffix(".tar"), layer, mode=_MODE)
+        files.replace(place.with_suffix(".json"), json.dumps(document), mode=_MODE)
 
 
 def recipe_digest(name: str, dockerfile: str, target: str, args: Sequence[tuple[str, str]]) -> str:
@@ -78,12 +78,3 @@ def _lesson(document: dict[str, Any]) -> Lesson:
 
 def _tupled(document: dict[str, Any]) -> dict[str, Any]:
     return {n: tuple(each) if isinstance(each, list) else each for n, each in document.items()}
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Replace a file as a whole; it is ours alone."""
-    new = path.with_suffix(f"{path.suffix}.{os.getpid()}")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-    new.replace(path)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 from kaiun.errors import SecretsError
+from kaiun.files import replace
 
 PRIVATE = 0o600
 BYTES_MAX = 4 << 20
@@ -32,28 +30,14 @@ def write(file: Path, data: bytes, *, private: bool = False) -> None:
     what it points to is replaced.
     """
     target = file.resolve()
-    mode = PRIVATE if private else _mode(target)
     try:
-        handle, staged = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                os.fchmod(stream.fileno(), mode)
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(staged).replace(target)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                Path(staged).unlink()
-            raise
+        replace(target, data, mode=PRIVATE if private else _mode(target), synced=True)
     except OSError as error:
         raise SecretsError(f"cannot be written: {error.strerror}", where=str(file)) from None
 
 
-def _mode(target: Path) -> int:
+def _mode(target: Path) -> int | None:
     try:
         return target.stat().st_mode & 0o7777
     except OSError:
-        mask = os.umask(0)
-        os.umask(mask)
-        return 0o666 & ~mask
+        return None

@@ -9,15 +9,17 @@ from __future__ import annotations
 import datetime
 import hashlib
 import ipaddress
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from kaiun import files
 
 if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
+_MODE: Final = 0o600
 _CA_DAYS: Final = 3650
 _DAYS: Final = 820  # what browsers take of an authority that a user has added
 _RENEW_DAYS: Final = 30
@@ -37,7 +39,7 @@ def ensure(folder: Path, names: Sequence[str]) -> Path:
         authority, authority_key = _authority(folder)
         key = _new_key()
         made = _sign(_leaf(names), key, authority, authority_key)
-        _write(path, _key_pem(key) + _pem(made) + _pem(authority))
+        files.replace(path, _key_pem(key) + _pem(made) + _pem(authority), mode=_MODE)
     return path
 
 
@@ -60,8 +62,8 @@ def _authority(folder: Path) -> tuple[x509.Certificate, EllipticCurvePrivateKey]
         return x509.load_pem_x509_certificate(certificate.read_bytes()), key
     key = _new_key()
     made = _sign(_root(), key, None, key)
-    _write(key_file, _key_pem(key))
-    _write(certificate, _pem(made))
+    files.replace(key_file, _key_pem(key), mode=_MODE)
+    files.replace(certificate, _pem(made), mode=_MODE)
     return made, key
 
 
@@ -151,14 +153,6 @@ def _pem(certificate: x509.Certificate) -> bytes:
     from cryptography.hazmat.primitives.serialization import Encoding
 
     return certificate.public_bytes(Encoding.PEM)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write for this user alone, and never half."""
-    scratch = path.with_suffix(".new")
-    with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-    scratch.replace(path)
 
 
 def _now() -> datetime.datetime:

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from kaiun import files
+
 DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _OWN: Final = ("_manifests", "_layers", "_uploads")  # all else in a folder are repositories in it
@@ -175,6 +177,4 @@ def _read(path: Path) -> str | None:
 
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex}")
-    scratch.write_bytes(content)
-    scratch.replace(path)
+    files.replace(path, content)

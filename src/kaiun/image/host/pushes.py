@@ -15,6 +15,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
+from kaiun import files
 from kaiun.errors import ImageError
 from kaiun.image import git
 
@@ -55,11 +56,9 @@ def make(home: Path, pushing: Pushing) -> Path:
         git.run(repository, "config", f"kaiun.{name}", value)
     code = _keep_code(repository)
     hook = repository / "hooks" / "post-receive"
-    new = hook.with_suffix(".new")
     words = {"home": home, "python": sys.executable, "code": code, "repository": repository}
-    new.write_text(HOOK.format(**{name: quote(str(value)) for name, value in words.items()}))
-    new.chmod(0o775)
-    new.replace(hook)
+    text = HOOK.format(**{name: quote(str(value)) for name, value in words.items()})
+    files.replace(hook, text, mode=0o775)
     return repository
 
 
