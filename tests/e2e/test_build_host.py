@@ -34,8 +34,8 @@ RIGHTS = (
 PREPARE = """
 set -e
 echo 'cgroup /sys/fs/cgroup cgroup noauto 0 0' >/etc/fstab
-apt-get update -qq
-apt-get install -qq -y --no-install-recommends openssh-server sudo ca-certificates
+apt-get -o Acquire::Retries=3 update -qq
+apt-get -o Acquire::Retries=3 install -qq -y --no-install-recommends openssh-server sudo ca-certificates
 [ ! -e /certificates ] || cat /certificates >/etc/ssl/certs/ca-certificates.crt
 useradd --create-home --shell /bin/bash builder
 echo 'builder ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/builder
@@ -63,7 +63,9 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RemoteHost]:
     try:
         wait_for(container, "Server listening")
         port = int(docker("port", container, "22").rpartition(":")[2])
-        yield RemoteHost(root, port, "builder")
+        host = RemoteHost(root, port, "builder")
+        host.prepare()
+        yield host
     finally:
         docker("rm", "--force", "--volumes", container)
 
@@ -109,7 +111,6 @@ def wait_for(container: str, text: str) -> None:
 
 
 def test_a_bare_debian_becomes_a_build_host(tmp_path: Path, machine: RemoteHost) -> None:
-    machine.prepare()
     app = f"t-{uuid.uuid4().hex[:12]}"
     origin = Repository(tmp_path / "origin")
     image = f"{{repository: localhost:5000/{app}, host: 'ssh://builder@{machine.alias}'}}"
@@ -161,3 +162,59 @@ def test_a_bare_debian_becomes_a_build_host(tmp_path: Path, machine: RemoteHost)
     whole = ann.kaiun("build")
     assert whole.process.returncode == 0, whole.err
     assert "built in" in whole.out
+
+
+SECOND = """
+set -e
+sudo useradd --create-home --shell /bin/bash second
+sudo install -d -m 700 -o second /home/second/.ssh
+sudo install -m 600 -o second /keys/id.pub /home/second/.ssh/authorized_keys
+"""
+
+
+def test_unix_users_of_one_host_build_together(tmp_path: Path, machine: RemoteHost) -> None:
+    inside(machine, SECOND)
+    app = f"t-{uuid.uuid4().hex[:12]}"
+    origin = Repository(tmp_path / "origin")
+    hosts = [
+        f"{{image: {{host: 'ssh://{user}@{machine.alias}'}}}}" for user in ("builder", "second")
+    ]
+    config = (
+        f"app: {app}\nimage: {{repository: localhost:5000/{app}, cpu: x86-64-v2}}\n"
+        f"processes: {{web: {{command: /bin/sh}}}}\n"
+        f"environments: {{ann: {hosts[0]}, ben: {hosts[1]}}}\n"
+    )
+    slow = (
+        f"FROM scratch\nCOPY system/ /\nRUN echo {app} ready-$((1 + 1)); sleep 6.5\nCOPY . /app/\n"
+    )
+    origin.commit({**system(), "Dockerfile": slow, "kaiun.yml": config})
+    ann = Developer(machine, origin.path, {"KAIUN_ENVIRONMENT": "ann"})
+    origin.git("clone", "--quiet", str(origin.path), str(tmp_path / "ben"))
+    ben = Developer(machine, tmp_path / "ben", {"KAIUN_ENVIRONMENT": "ben"})
+    for each in (ann, ben):  # builder's sudo prepares the host for both
+        prepared = each.start("build", "--setup", f"ssh://builder@{machine.alias}")
+        assert prepared.ends(400) == 0, prepared.err
+
+    both = [ann.start("build", "--json"), ben.start("build", "--json")]
+    assert [each.ends() for each in both] == [0, 0], [each.err for each in both]
+    assert sorted(json.loads(each.out)["web"]["built"] for each in both) == [False, True]
+    for number, each in enumerate((ben, ann, ben)):  # in what the other wrote
+        Repository(each.clone).commit({"more": str(number)})
+        built = each.kaiun("build")
+        assert built.process.returncode == 0, built.err
+        assert "built in" in built.out
+        assert "cannot" not in built.err
+
+    Repository(ben.clone).commit({"more": "pushed"})
+    Repository(ben.clone).git("push", "build", "HEAD:main", GIT_SSH=str(machine.root / "bin/ssh"))
+    followed = ben.kaiun("build", "--watch")
+    assert followed.process.returncode == 0, followed.err
+
+    Repository(ann.clone).commit({"system/again": app})
+    struck = ann.start("build")
+    struck.says("ready-2")
+    inside(machine, "sudo pkill -9 -u builder python")
+    assert struck.ends() == 2
+    Repository(ben.clone).git("fetch", "--quiet", str(ann.clone))
+    Repository(ben.clone).git("reset", "--quiet", "--hard", "FETCH_HEAD")
+    assert ben.kaiun("build").process.returncode == 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from kaiun.cpu.facts import SCANNER, Facts, load
@@ -38,9 +38,12 @@ class Store:
         return self._rows("layers", "diff_id", diff_ids)
 
     def keep(self, facts: Mapping[str, Facts | None], layers: Mapping[str, str]) -> None:
-        """Keep both in one transaction: a layer is known only with all of its files."""
+        """Keep both in one transaction: a layer is known only with all of its files.
+
+        On a full disk, or in a file of another user, nothing is kept.
+        """
         files = [(digest, known.dump() if known else "") for digest, known in facts.items()]
-        with self._connection as write:
+        with suppress(sqlite3.OperationalError), self._connection as write:
             write.executemany("insert or replace into facts values (?, ?)", files)
             write.executemany("insert or replace into layers values (?, ?)", layers.items())
 
@@ -74,6 +77,7 @@ def reading(file: Path) -> Store:
 
 def _connect(home: Path) -> sqlite3.Connection:
     home.mkdir(parents=True, exist_ok=True)
+    (home / FILE).touch()  # by SQLite it would not be the group's, whatever the umask
     connection = sqlite3.connect(home / FILE, timeout=_BUSY_S)
     if connection.execute("pragma user_version").fetchone()[0] != SCANNER:
         connection.executescript(

@@ -11,8 +11,8 @@ install_packages() {
     apt-get)
       export DEBIAN_FRONTEND=noninteractive
       rm -f /etc/apt/apt.conf.d/docker-clean
-      apt-get update -q
-      apt-get install -qy --no-install-recommends "$@"
+      apt-get -o Acquire::Retries=3 update -q
+      apt-get -o Acquire::Retries=3 install -qy --no-install-recommends "$@"
       ;;
     apk) apk add --update-cache "$@" ;;
     *) "$manager" install -y "$@" ;;

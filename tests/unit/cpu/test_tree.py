@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import tarfile
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 
 from kaiun.cpu import packages, tree
 from kaiun.cpu.examiner import Examiner, OnDisk
-from kaiun.cpu.store import Store, opened
+from kaiun.cpu.facts import Facts
+from kaiun.cpu.store import FILE, Store, opened, reading
 from kaiun.errors import KaiunError
 
 ELF = b"\x7fELF\x02\x01" + bytes(94)
@@ -43,6 +45,25 @@ def test_file_that_comes_again_counts() -> None:
 def test_layer_survives_the_store() -> None:
     kept = tree.Layer({"/a": "d"}, {"/é", "/b"}, {"/c"}, {"/d"}, {"/a": "gem a 1"})
     assert tree.load(kept.dump()) == kept
+
+
+def test_store_is_the_groups_where_the_umask_says_so(tmp_path: Path) -> None:
+    before = os.umask(0o002)
+    try:
+        with opened(tmp_path) as store:
+            store.keep({"d": Facts("other")}, {})
+            files = [*tmp_path.iterdir()]
+            assert {file.stat().st_mode & 0o777 for file in files} == {0o664}
+    finally:
+        os.umask(before)
+
+
+def test_store_that_cannot_be_written_is_only_read(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        store.keep({"d": None}, {})
+    only_read = reading(tmp_path / FILE)
+    only_read.keep({"e": None}, {})
+    assert only_read.facts(["d", "e"]) == {"d": None}
 
 
 def test_tar_and_folder_give_the_same_layer(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def _keep_code(repository: Path) -> Path:
         folder.mkdir(exist_ok=True)
         new = folder / f"new-{os.getpid()}"
         try:
-            shutil.copytree(source, new, ignore=shutil.ignore_patterns("__pycache__"))
+            _copy(source, new)
             new.rename(target)
         except OSError as problem:
             raise ImageError(
@@ -102,3 +102,12 @@ def _keep_code(repository: Path) -> Path:
         if other.is_dir() and other != target:
             shutil.rmtree(other, ignore_errors=True)
     return target
+
+
+def _copy(source: Path, into: Path) -> None:
+    """Copy a folder without its modes: what is one user's there is here for all who push."""
+    for path in source.rglob("*"):
+        target = into / path.relative_to(source)
+        if path.is_file() and path.parent.name != "__pycache__":
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)

@@ -25,6 +25,7 @@ KEPT_LINES = 20
 class Needs:
     """What a host is to have: `user` builds there ("" for who logs in), `port` is a registry's."""
 
+    app: str
     user: str = ""
     port: int = 0
 
@@ -35,7 +36,7 @@ def needs(config: Config) -> Needs:
     port = registry.rpartition(":")[2]
     own = is_loopback(registry) and port.isdigit()
     user = ssh.parse(config.image.host).user if config.image.host else ""
-    return Needs(user, int(port) if own else 0)
+    return Needs(config.app, user, int(port) if own else 0)
 
 
 def prepare(host: ssh.Host, wanted: Needs, tell: Callable[[str], None]) -> None:
@@ -69,6 +70,7 @@ def script(wanted: Needs) -> str:
     given = {
         "environment": environment(),
         "user": wanted.user,
+        "app": wanted.app,
         "port": str(wanted.port or ""),
         "requirements": requirements(),
     }

@@ -1,6 +1,7 @@
 # Prepares a Debian machine as kaiun's build host; read by `sh` over SSH, after lines that set
 #   environment   the name of the virtual environment, and of its requirements
 #   user          who will build, "" for the one who logs in
+#   app           whose commits are pushed there
 #   port          where a private registry listens on loopback, "" for none
 #   requirements  the packages of the virtual environment, pinned
 # Does only what is not done yet, and says what it does.
@@ -81,11 +82,11 @@ missing_packages() {
 install_packages() {
   have apt-get || fail "this host is no Debian" "install by hand: docker (BuildKit), git, python3 3.11 or later with venv"
   [ -n "$(missing_packages)" ] || return 0
-  quietly apt-get update -qq
+  quietly apt-get -o Acquire::Retries=3 update -qq
   # shellcheck disable=SC2046  # each word is a package
   set -- $(missing_packages)
   say "packages: installing $*"
-  quietly apt-get install -qq -y --no-install-recommends "$@"
+  quietly apt-get -o Acquire::Retries=3 install -qq -y --no-install-recommends "$@"
   case " $* " in
     # The package's own service would listen on every address.
     *" docker-registry "*) if has_systemd; then quietly systemctl disable --now docker-registry; fi ;;
@@ -123,6 +124,13 @@ make_folders() {
   for folder in "$home" "$home/locks" "$home/builds" "$home/work" "$home/venvs" "$home/code" "$home/repositories"; do
     [ -d "$folder" ] || quietly install -d -m 2775 -g kaiun "$folder"
   done
+}
+
+# Git refuses a repository that another user owns. This one is the group's, who share it on purpose.
+trust_repository() {
+  repository="$home/repositories/$app.git"
+  git config --system --get-all safe.directory | grep -qxF "$repository" ||
+    quietly git config --system --add safe.directory "$repository"
 }
 
 make_environment() {
@@ -187,6 +195,7 @@ start_engine
 has_buildkit || fail "no Docker client here can build with BuildKit" "apt-get install docker-buildx (or docker-buildx-plugin)"
 enrol_user
 make_folders
+trust_repository
 make_environment
 start_registry
 say "ready: $("$venv/bin/python" -V), $(docker --version | sed 's/,.*//')"

@@ -17,9 +17,12 @@ HOST = ssh.Host("build.example.com", "ann")
 @pytest.mark.parametrize(
     ("image", "needs"),
     [
-        ("{repository: 'localhost:5001/shop', host: 'ssh://ann@b'}", setup.Needs("ann", 5001)),
-        ("{repository: 'registry.example.com:5000/shop', host: 'ssh://b'}", setup.Needs("", 0)),
-        ("{repository: 'shop/shop'}", setup.Needs("", 0)),
+        (
+            "{repository: 'localhost:5001/shop', host: 'ssh://ann@b'}",
+            setup.Needs("shop", "ann", 5001),
+        ),
+        ("{repository: 'registry.example.com:5000/shop', host: 'ssh://b'}", setup.Needs("shop")),
+        ("{repository: 'shop/shop'}", setup.Needs("shop")),
     ],
 )
 def test_a_registry_on_loopback_is_the_hosts_own(
@@ -31,10 +34,10 @@ def test_a_registry_on_loopback_is_the_hosts_own(
 
 
 def test_the_script_is_one_that_sh_can_read() -> None:
-    text = setup.script(setup.Needs("o'hara", 5000))
+    text = setup.script(setup.Needs("shop", "o'hara", 5000))
     done = subprocess.run(["sh", "-n"], input=text, text=True, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "user='o'\"'\"'hara'\nport=5000\n" in text
+    assert "user='o'\"'\"'hara'\napp=shop\nport=5000\n" in text
 
 
 def fake_ssh(folder: Path, body: str, patch: pytest.MonkeyPatch) -> None:
@@ -48,7 +51,7 @@ def fake_ssh(folder: Path, body: str, patch: pytest.MonkeyPatch) -> None:
 def test_what_the_host_says_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_ssh(tmp_path, "echo packages: installing git; echo ready", monkeypatch)
     said: list[str] = []
-    setup.prepare(HOST, setup.Needs(), said.append)
+    setup.prepare(HOST, setup.Needs("shop"), said.append)
     assert said == ["packages: installing git", "ready"]
 
 
@@ -58,7 +61,7 @@ def test_a_failure_has_its_reason_evidence_and_way_out(
     body = "echo 'E: no space'; echo 'error: apt-get failed'; echo 'hint: on HOST'; exit 1"
     fake_ssh(tmp_path, body, monkeypatch)
     with pytest.raises(ImageError, match="not prepared: apt-get failed") as caught:
-        setup.prepare(HOST, setup.Needs(), lambda _: None)
+        setup.prepare(HOST, setup.Needs("shop"), lambda _: None)
     assert caught.value.detail == ("E: no space",)
     assert caught.value.hint == "on build.example.com"
 
@@ -68,5 +71,5 @@ def test_a_host_that_is_not_reached_is_told_as_such(
 ) -> None:
     fake_ssh(tmp_path, "echo 'ssh: connect: Connection refused' >&2; exit 255", monkeypatch)
     with pytest.raises(ImageError, match="cannot be reached") as caught:
-        setup.prepare(HOST, setup.Needs(), lambda _: None)
+        setup.prepare(HOST, setup.Needs("shop"), lambda _: None)
     assert "sshd" in caught.value.hint
