@@ -79,8 +79,7 @@ def image(work: Path) -> Iterator[Path]:
     context = work / "context"
     site = context / "site"
     site.mkdir(parents=True)
-    download = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"]
-    call(*download, "--only-binary=:all:", f"--target={site}", *WHEELS)
+    unpack_wheels(site)
     (context / "Dockerfile").write_text(f"FROM {BASE}\nCOPY site {SITE}\n")
     call("docker", "build", "--quiet", "--tag", IMAGE, str(context), DOCKER_BUILDKIT="1")
     folder = work / "files"
@@ -94,6 +93,12 @@ def image(work: Path) -> Iterator[Path]:
     finally:
         call("docker", "rm", container)
         call("docker", "rmi", "--force", IMAGE)
+
+
+def unpack_wheels(site: Path) -> None:
+    """Put the newest wheels of PyPI into a folder, without what they depend on."""
+    download = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"]
+    call(*download, "--only-binary=:all:", f"--target={site}", *WHEELS)
 
 
 def runnable(folder: Path) -> Iterator[Path]:
