@@ -35,7 +35,8 @@ PREPARE = """
 set -e
 echo 'cgroup /sys/fs/cgroup cgroup noauto 0 0' >/etc/fstab
 apt-get -o Acquire::Retries=3 update -qq
-apt-get -o Acquire::Retries=3 install -qq -y --no-install-recommends openssh-server sudo ca-certificates
+apt-get -o Acquire::Retries=3 install -qq -y --no-install-recommends \
+  openssh-server sudo ca-certificates
 [ ! -e /certificates ] || cat /certificates >/etc/ssl/certs/ca-certificates.crt
 useradd --create-home --shell /bin/bash builder
 echo 'builder ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/builder
