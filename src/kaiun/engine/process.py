@@ -9,7 +9,6 @@ import json
 import logging
 import os
 import signal
-import socket
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +29,7 @@ from kaiun.engine.ecr import token
 from kaiun.engine.ecr.images import Images, Uploads
 from kaiun.engine.envfiles import EnvFileReader
 from kaiun.engine.eventbus.delivery import deliver
+from kaiun.engine.front import Front
 from kaiun.engine.functions import Functions
 from kaiun.engine.logbook import Logbook
 from kaiun.engine.metrics import gauges
@@ -51,7 +51,6 @@ from kaiun.engine.taskdoor import TaskDoor
 from kaiun.engine.tasklogs import TaskLogs
 from kaiun.engine.taskrole import TaskRoles
 from kaiun.engine.world import World
-from kaiun.errors import EngineError
 from kaiun.local import home as places
 
 if TYPE_CHECKING:
@@ -59,7 +58,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-HOST = "127.0.0.1"
 STEADY_S = 5.0
 START_PATIENCE_S = 5.0
 
@@ -85,20 +83,6 @@ def run(options: Options) -> None:
     options.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_Process(options).run())
-
-
-def _listen(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((HOST, port))
-    except OSError as problem:
-        raise EngineError(
-            f"port {port} cannot be used: {problem.strerror}",
-            where=f"{HOST}:{port}",
-            hint="kaiun local up --port N",
-        ) from problem
-    return listener
 
 
 async def _all(*steps: Coroutine[Any, Any, None]) -> None:
@@ -136,11 +120,8 @@ class _Process:
         self._access_logs: AccessLogs | None = None
 
     async def run(self) -> None:
-        import uvicorn
-
-        listener = _listen(self._options.port)
-        self._port = listener.getsockname()[1]
-        self._world.endpoint = f"http://{HOST}:{self._port}"
+        self._front = Front(self._options.port)
+        self._world.endpoint = self._front.url
         sides = Sides(self._options.home)
         engine_id = self._identity.engine_id
         self._outfit = Outfit(self._options, engine_id, sides, self._world.clock, self._login)
@@ -159,22 +140,7 @@ class _Process:
             tasks=self._door,
             open_reset=self._options.allow_reset,
         )
-        config = uvicorn.Config(
-            Doors(app, self._sessions),
-            http="httptools",
-            ws="websockets-sansio",
-            ws_per_message_deflate=False,
-            ws_ping_interval=None,  # a client that waits for a slow container answers none
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=2,
-            timeout_keep_alive=75,
-        )
-        server = self._server = uvicorn.Server(config)
-        server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-        serving = asyncio.create_task(server._serve([listener]))
+        self._front.serve(Doors(app, self._sessions))
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._ended.set)
         try:
@@ -182,8 +148,7 @@ class _Process:
             await self._ended.wait()
         finally:
             await self._finish()
-            server.should_exit = True
-            await serving
+            await self._front.close()
             self._store.close()
 
     def _login(self, registry: str) -> tuple[str, str] | None:
@@ -212,7 +177,7 @@ class _Process:
         (home / places.ENGINE_PID).write_text(f"{os.getpid()}\n")
         outfit = self._outfit
         # imports take longer than all the rest
-        await asyncio.to_thread(outfit.load, self._targets.rewire, self._admit)
+        await asyncio.to_thread(outfit.load, self._targets.rewire, self._front.admit)
         self._door.insight = outfit.insight
         self._agent = Agent(self._world, outfit.runtime, self._targets, self._supplier())
         self._logs = TaskLogs(self._world, self._agent, outfit.runtime.lines_kept)
@@ -222,25 +187,12 @@ class _Process:
         self._write_env()
         self._run_core()
         self._ready = True
-        log.info("listening on http://%s:%s", HOST, self._port)
+        log.info("listening on %s", self._front.url)
 
     def _supplier(self) -> Supplier:
         calls = self._calls
         dns_name = functools.partial(registration.dns_name, self._world)
         return Supplier(SecretReader(calls), EnvFileReader(calls), dns_name)
-
-    async def _admit(self, listener: socket.socket) -> asyncio.AbstractServer:
-        """Serve what comes in at the tasks' door as what comes in at our own port."""
-        config, server = self._server.config, self._server
-
-        def connection(_loop: asyncio.AbstractEventLoop | None = None) -> asyncio.Protocol:
-            made: asyncio.Protocol = config.http_protocol_class(  # type: ignore[call-arg]
-                config=config, server_state=server.server_state, app_state={}, _loop=_loop
-            )
-            return made
-
-        loop = asyncio.get_running_loop()
-        return await loop.create_server(connection, sock=listener)
 
     async def _recall_rules(self) -> None:
         """Read the rules of EventBridge from the side services of before, if they run."""
