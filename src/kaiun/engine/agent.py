@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from kaiun.engine import spec, taskrole, taskvars
 from kaiun.engine.cloudmap import registration
+from kaiun.engine.commands import PREPARE, START, Commands
 from kaiun.engine.observed import forget_ending, lifecycle_view, show_agents, show_container
 from kaiun.engine.operations.making import release
 from kaiun.engine.operations.tasks import touch
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RETRY_S = 1.0
 _NOTED = ("exit_code", "reason", "started_at", "finished_at", "image_digest", "address")
 
 
@@ -47,8 +47,7 @@ class Agent:
         self._runtime = runtime
         self._targets = targets
         self._supply = supply
-        self._under_way: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self._ready: list[tuple[tuple[str, str], Callable[[], Awaitable[None]]]] = []
+        self._commands = Commands(world.wake_task)
         self._specs: dict[str, TaskSpec] = {}
         self.by_runtime_id: dict[str, tuple[str, str]] = {}
         self.on_new_container: Callable[[str], None] = lambda _runtime_id: None
@@ -172,7 +171,7 @@ class Agent:
 
     def _give(self, task: Doc, command: view.Command) -> None:
         """Take a command; those for the runtime are run after the commit."""
-        task_id = task["_"]["id"]
+        task_id, queue = task["_"]["id"], self._commands.queue
         match command:
             case view.RegisterTargets():
                 self._targets.register_task(task)
@@ -180,38 +179,19 @@ class Agent:
                 self._targets.deregister_task(task)
             case view.Prepare():
                 task.setdefault("pullStartedAt", self._world.now())
-                self._queue(task_id, "prepare", lambda: self._prepare(task))
+                queue(task_id, PREPARE, lambda: self._prepare(task))
             case view.StartContainer(name):
-                self._queue(task_id, f"start {name}", lambda: self._start(task, name))
+                queue(task_id, f"{START} {name}", lambda: self._start(task, name))
             case view.RestartContainer(name):
-                self._queue(task_id, f"start {name}", lambda: self._restart(task, name))
+                queue(task_id, f"{START} {name}", lambda: self._restart(task, name))
             case view.StopContainer(name, timeout_s):
-                self._queue(
-                    task_id, f"stop {name}", lambda: self._runtime.stop(task_id, name, timeout_s)
-                )
+                queue(task_id, f"stop {name}", lambda: self._runtime.stop(task_id, name, timeout_s))
             case view.Remove():
-                self._queue(task_id, "remove", lambda: self._remove(task))
-
-    def _queue(self, task_id: str, what: str, run: Callable[[], Awaitable[None]]) -> None:
-        key = (task_id, what)
-        if key not in self._under_way and all(key != waiting for waiting, _ in self._ready):
-            self._ready.append((key, run))
+                queue(task_id, "remove", lambda: self._remove(task))
 
     def run_commands(self) -> None:
         """Start what was queued; called once the state that it follows from is committed."""
-        ready, self._ready = self._ready, []
-        for key, run in ready:
-            self._under_way[key] = asyncio.create_task(self._guard(key, run))
-
-    async def _guard(self, key: tuple[str, str], run: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await run()
-        except Exception:
-            log.exception("task %s: %s failed, trying again", *key)
-            await asyncio.sleep(RETRY_S)
-        finally:
-            self._under_way.pop(key, None)
-            self._world.wake_task(key[0])
+        self._commands.run()
 
     async def _spec(self, task: Doc) -> TaskSpec:
         task_id = task["_"]["id"]
@@ -266,19 +246,10 @@ class Agent:
         touch(self._world, task)
 
     async def _remove(self, task: Doc) -> None:
-        await self._started(task["_"]["id"])
+        await self._commands.made(task["_"]["id"])
         await self._runtime.remove(task["_"]["id"])
         task["_"]["removed"] = True
         touch(self._world, task)
-
-    async def _started(self, task_id: str) -> None:
-        """Wait for what is being made for a task, or it would be there after all was removed."""
-        making = [
-            work
-            for (of, what), work in self._under_way.items()
-            if of == task_id and (what == "prepare" or what.startswith("start "))
-        ]
-        await asyncio.gather(*making, return_exceptions=True)
 
     async def remove_orphans(self) -> None:
         """Remove what the runtime has of tasks that are unknown or STOPPED."""
@@ -320,7 +291,4 @@ class Agent:
 
     async def cancel(self) -> None:
         """End all commands that are under way."""
-        tasks = list(self._under_way.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._commands.cancel()
