@@ -25,7 +25,7 @@ OLD = datetime(2020, 1, 1, tzinfo=UTC)
 
 @pytest.fixture
 def fast(tmp_path: Path) -> Iterator[Engine]:
-    engine = Engine(tmp_path, "null", "--time-scale", "300")
+    engine = Engine(tmp_path, "null", "--time-scale", "120")  # a minute is half a second
     yield engine
     engine.shut_down()
 

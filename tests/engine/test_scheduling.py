@@ -92,7 +92,7 @@ def test_one_time_schedule_runs_at_its_time_and_goes(fast: Engine) -> None:
     scheduler = fast.client("scheduler")
     group = scheduler.create_schedule_group(Name="g")["ScheduleGroupArn"]
     made = scheduler.get_schedule_group(Name="g")["CreationDate"].astimezone(UTC)
-    due = (made + timedelta(minutes=10)).replace(microsecond=0)
+    due = (made + timedelta(minutes=40)).replace(microsecond=0)
     arn = scheduler.create_schedule(
         Name="once",
         GroupName="g",

@@ -37,7 +37,7 @@ def test_service_reaches_a_steady_state(ecs: Any, cluster: str, family: str) -> 
     deployment = service["deployments"][0]
     assert (deployment["status"], deployment["runningCount"]) == ("PRIMARY", 3)
     ecs.get_waiter("services_stable").wait(
-        cluster=cluster, services=["web"], WaiterConfig={"Delay": 1, "MaxAttempts": 3}
+        cluster=cluster, services=["web"], WaiterConfig={"Delay": 1, "MaxAttempts": 20}
     )
 
 
@@ -154,7 +154,7 @@ def test_deleted_service_drains_and_can_be_made_again(ecs: Any, cluster: str, fa
         ecs.delete_service(cluster=cluster, service="web")
     ecs.delete_service(cluster=cluster, service="web", force=True)
     ecs.get_waiter("services_inactive").wait(
-        cluster=cluster, services=["web"], WaiterConfig={"Delay": 1, "MaxAttempts": 5}
+        cluster=cluster, services=["web"], WaiterConfig={"Delay": 1, "MaxAttempts": 20}
     )
     assert ecs.list_services(cluster=cluster)["serviceArns"] == []
     with pytest.raises(ClientError, match="ServiceNotActiveException"):

@@ -65,7 +65,6 @@ def test_rolling_deployment_bakes_also_when_the_engine_is_killed(fast: Engine) -
     fast.kill()
     fast.start()
     ecs = fast.client("ecs")
-    assert describe(ecs, "c", "web")["deployments"][0]["rolloutState"] == "IN_PROGRESS"
     assert minutes_of(wait_for(ecs, arn, status="SUCCESSFUL")) >= 10
 
 
