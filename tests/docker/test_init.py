@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from e2e.world import World
 from support.images import docker
 from support.packages import Shelf, shelf
 from support.repository import Repository
@@ -338,3 +339,33 @@ def test_what_is_new_is_fetched_and_compiled_alone(yard: Yard, image: str) -> No
                         "print Tide.height + Anchor::WEIGHT")  # fmt: skip
     assert shown == "49"
     assert yard.inside(built.reference, "node", "-p", "require('left') + require('right')") == "10"
+
+
+def test_what_was_written_is_deployed(yard: Yard, tmp_path: Path) -> None:
+    """All that a user changes of it here is where images come from: none can be pulled."""
+    world = World(tmp_path)
+    yard.repository.commit()
+    yard.repository.git("clone", "--quiet", str(yard.repository.path), str(world.shop))
+    redis = f"{yard.source.app}-redis:7"
+    docker_build(Path(__file__).parents[2] / "examples/shop/docker/redis", f"--tag={redis}")
+    args = json.dumps(dict(yard.source.args))
+    for old, new in (
+        ("localhost:5000/", f"localhost:{world.registry_port}/"),
+        ("image:\n", f"image:\n  args: {args}\n"),
+        ("redis:7", redis),
+        ("listen: 8080", f"listen: {world.web_port}"),
+    ):
+        world.edit("kaiun.yml", old, new)
+    world.commit("Where images come from")
+    try:
+        world.up()
+        world.kaiun("check")
+        world.kaiun("deploy")
+        assert world.get("/") == "height 42"
+        assert "depth 12" in world.kaiun("run", "--", "bundle", "exec", "rake", "report").stdout
+        asked = "print Redis.new(url: ENV['REDIS_URL']).scard('processes')"
+        workers = world.kaiun("run", "--", "bundle", "exec", "ruby", "-rredis", "-e", asked)
+        assert workers.stdout.splitlines()[-1].strip() == "1"
+    finally:
+        world.down()
+        docker("image", "rm", redis)

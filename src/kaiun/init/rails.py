@@ -133,7 +133,7 @@ def _notes(tree: Tree, bundle: Bundle, ruby: Version, script: JavaScript | None)
 
 def _production_notes(tree: Tree) -> Iterator[str]:
     production = tree.code(_PRODUCTION)
-    if production and "STDOUT" not in production:
+    if production and "stdout" not in production.lower():
         yield f"{_PRODUCTION} logs to a file, which nobody sees: `config.logger` to STDOUT"
     forced = re.search(r"config\.force_ssl\s*=\s*true", production)
     if forced and not re.search(r"config\.assume_ssl\s*=\s*true", production):
