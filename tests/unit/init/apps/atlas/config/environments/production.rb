@@ -3,5 +3,5 @@ Rails.application.configure do
   # config.public_file_server.enabled = false
   # config.assume_ssl = true
   config.force_ssl = true
-  config.logger = ActiveSupport::Logger.new($stdout)
+  config.logger = ActiveSupport::Logger.new(STDOUT)
 end
