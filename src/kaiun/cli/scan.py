@@ -14,22 +14,21 @@ if TYPE_CHECKING:
     from kaiun.cpu.store import Store
 
 FOUND = 2
-DEFAULT = "x86-64-v2"
 
 
 @click.command(name="scan")
 @click.argument("subject", metavar="IMAGE|FILE|FOLDER")
 @click.option(
     "--cpu",
-    default=DEFAULT,
-    show_default=True,
+    default=None,
     metavar="LEVEL",
-    help="The baseline: x86-64, x86-64-v2, -v3, -v4, an EC2 family such as m5, or fargate.",
+    help="The baseline: x86-64, x86-64-v2, -v3, -v4, graviton2, an EC2 family such as m5, or "
+    "fargate.  [default: x86-64-v2; graviton2 where most files are for AArch64]",
 )
 @click.option("--all", "everything", is_flag=True, help="List guarded files and variants too.")
 @click.option("--json", is_flag=True, help="Print JSON on stdout.")
 @click.pass_context
-def command(ctx: click.Context, subject: str, cpu: str, everything: bool, json: bool) -> int:
+def command(ctx: click.Context, subject: str, cpu: str | None, everything: bool, json: bool) -> int:
     """Find machine code that would crash on CPUs of LEVEL. Exit code 2 when there is some.
 
     Risks are files that would crash; a file to review has such code and asks the CPU first, but
@@ -40,7 +39,7 @@ def command(ctx: click.Context, subject: str, cpu: str, everything: bool, json: 
 
     console = ctx.find_object(Console) or Console()
     console.json = json
-    baseline = levels.parse(cpu)
+    baseline = levels.parse(cpu) if cpu else None
     with store.opened(state_home()) as known:
         found = report.build(subject, _files(subject, known), baseline)
     show(console, found, everything=everything)
@@ -94,5 +93,6 @@ def lines(item: Item) -> list[str]:
 
 def summary(found: Report) -> str:
     counts = ", ".join(f"{count} {kind}" for kind, count in found.counts.items())
-    needs = found.level or "more than x86-64-v4"
-    return f"{found.subject} on {found.baseline}: {counts or 'no ELF files'}; it needs {needs}"
+    return (
+        f"{found.subject} on {found.baseline}: {counts or 'no ELF files'}; it needs {found.needs}"
+    )

@@ -169,7 +169,7 @@ def cpu_baseline(text: str) -> str:
     """Check a CPU baseline: a level of x86-64, an EC2 family, an instance type, or fargate."""
     from kaiun.cpu import families, levels
 
-    if text in levels.LEVELS or families.find(text) or "${" in text:
+    if text in {*levels.LEVELS, levels.ARM_BASE} or families.find(text) or "${" in text:
         return text
     expected = "expected a level such as x86-64-v2, an EC2 family such as m5, or fargate"
     known = [*levels.LEVELS, *(n for row in families.FAMILIES for n in row.names.split())]

@@ -32,7 +32,6 @@ SHT_PROGBITS, SHT_SYMTAB, SHT_STRTAB, SHT_RELA, SHT_NOTE, SHT_NOBITS, SHT_DYNSYM
 SHF_ALLOC, SHF_EXECINSTR, SHF_COMPRESSED = 2, 4, 0x800
 PT_LOAD, PT_DYNAMIC = 1, 2
 STT_OBJECT, STT_FUNC, STT_GNU_IFUNC = 1, 2, 10
-R_RELATIVE, R_64, R_GLOB_DAT, R_JUMP_SLOT, R_IRELATIVE = 8, 1, 6, 7, 37
 DT_SONAME = 14
 _LONGEST_NAME = 1 << 16  # bytes; what goes on is none
 
@@ -80,6 +79,22 @@ Array = npt.NDArray[np.void]
 
 class BadElf(ValueError):
     """The file is cut or contradicts itself."""
+
+
+class Relocation(NamedTuple):
+    """The numbers that a machine's ABI gives to the kinds of dynamic relocations."""
+
+    relative: int
+    absolute: int
+    global_data: int
+    jump_slot: int
+    irelative: int
+
+
+RELOCATIONS = {  # sources: AMD64 supplement, 4.4.1; AAELF64, 5.7.11
+    EM_X86_64: Relocation(8, 1, 6, 7, 37),
+    EM_AARCH64: Relocation(1027, 257, 1025, 1026, 1032),
+}
 
 
 class Section(NamedTuple):
@@ -207,6 +222,10 @@ class Elf:
             if s.kind == SHT_RELA and s.flags & SHF_ALLOC
         ]
         return np.concatenate(tables) if tables else np.empty(0, _RELA)
+
+    @property
+    def relocation(self) -> Relocation:
+        return RELOCATIONS[self.machine]
 
     @cached_property
     def soname(self) -> str:

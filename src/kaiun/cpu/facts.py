@@ -9,16 +9,17 @@ import json
 import mmap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from kaiun.cpu.levels import ARM, X86
+from kaiun.cpu.levels import ARM, CHECK, X86
 
 if TYPE_CHECKING:
     from kaiun.cpu.elf import Elf
-    from kaiun.cpu.features import Found
+    from kaiun.cpu.found import Found
+    from kaiun.cpu.guards import Mentions
 
 Buffer = bytes | mmap.mmap
-SCANNER = 4  # goes up with every change of what is found: cached facts of another one are void
+SCANNER = 5  # goes up with every change of what is found: cached facts of another one are void
 _SHOWN = 5  # names of functions that are kept for each set of features
 OTHER = "other"
 
@@ -35,7 +36,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """`architecture` is X86, ARM (not looked into) or OTHER."""
+    """`architecture` is X86, ARM or OTHER, which is not looked into.
+
+    `vex` and `sse` are X86's.
+    """
 
     architecture: str
     groups: tuple[Group, ...] = ()
@@ -64,7 +68,7 @@ def load(text: str) -> Facts:
 
 def prepare() -> None:
     """Import what `of_file` needs, and make its tables, before the first file comes."""
-    from kaiun.cpu import evidence, functions, guards, opcodes, simd  # noqa: F401
+    from kaiun.cpu import evidence, functions, guards, mentions, opcodes, simd  # noqa: F401
 
     opcodes.tables()
 
@@ -80,15 +84,16 @@ def of_file(data: Buffer, *, exhaust: bool = False) -> Facts | None:
         elf = Elf(data)
         if not elf.runs:
             return None
-        if elf.machine != EM_X86_64:
-            return Facts(ARM if elf.machine == EM_AARCH64 else OTHER)
-        return _of_elf(elf, exhaust=exhaust)
+        if elf.machine == EM_AARCH64:
+            return _of_arm(elf)
+        return _of_x86(elf, exhaust=exhaust) if elf.machine == EM_X86_64 else Facts(OTHER)
     except BadElf as problem:
         return Facts(OTHER, problem=str(problem))
 
 
-def _of_elf(elf: Elf, *, exhaust: bool) -> Facts:
+def _of_x86(elf: Elf, *, exhaust: bool) -> Facts:
     from kaiun.cpu import evidence, features, functions, simd
+    from kaiun.cpu.mentions import Mentions
     from kaiun.cpu.verdict import contaminated, is_dispatcher
 
     known = functions.find(elf)
@@ -100,19 +105,34 @@ def _of_elf(elf: Elf, *, exhaust: bool) -> Facts:
     # Of a file that is a risk in any case, or known to choose, nobody asks what is guarded in it.
     whole = contaminated(share.vex, share.sse)
     asks = bool(told.checks) and not told.native and not whole and not is_dispatcher(elf.soname)
-    groups = tuple(_groups(elf, found, checked=asks))
+    groups = tuple(_groups(elf, found, Mentions(elf, found) if asks else None))
     return Facts(
         X86, groups, share.vex, share.sse, told.checks, told.native, told.needed, elf.soname
     )
 
 
-def _groups(elf: Elf, found: Found, *, checked: bool) -> list[Group]:
-    """Return the functions with features, put together by features and guard."""
+def _of_arm(elf: Elf) -> Facts:
+    from kaiun.cpu import evidence
+    from kaiun.cpu.aarch64 import functions
+    from kaiun.cpu.aarch64.mentions import Mentions
+    from kaiun.cpu.verdict import is_dispatcher
+
+    found = functions.scan(elf)
+    told = evidence.gather(elf, found)
+    asks = bool(told.checks) and not is_dispatcher(elf.soname)
+    groups = tuple(_groups(elf, found, Mentions(elf, found) if asks else None))
+    return Facts(ARM, groups, checks=told.checks, native=told.native, soname=elf.soname)
+
+
+def _groups(elf: Elf, found: Found[Any], mentions: Mentions | None) -> list[Group]:
+    """Return the functions with features, put together by features and guard.
+
+    Without `mentions` none is guarded.
+    """
     from kaiun.cpu import guards
-    from kaiun.cpu.instructions import CHECK
 
     masks = {number: mask & ~CHECK for number, mask in found.masks.items() if mask & ~CHECK}
-    open_ = guards.unguarded(elf, found) if checked and masks else set(masks)
+    open_ = guards.unguarded(elf, found, mentions) if mentions and masks else set(masks)
     together: dict[tuple[int, bool], list[int]] = {}
     for number, mask in sorted(masks.items()):
         together.setdefault((mask, number not in open_), []).append(number)

@@ -6,7 +6,8 @@ what counts is the oldest. `grade` tells how well each row is known:
     B  follows from the processor that AWS names
     C  a guess on the safe side: AWS promises nothing
 Sources: aws.amazon.com/ec2/instance-types (processors by family); archspec's
-microarchitectures.json (flags by processor); docs.aws.amazon.com/AmazonECS, "Fargate task CPU".
+microarchitectures.json (flags by processor); docs.aws.amazon.com/AmazonECS, "Fargate task CPU";
+of Graviton github.com/aws/aws-graviton-getting-started, "HWCAP by Generation".
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from kaiun.cpu.levels import ARM, LEVELS, X86
+from kaiun.cpu.levels import ARM, ARM_BASE, LEVELS, X86, Baseline
 
 _V2, _V3, _V4 = (LEVELS[f"x86-64-v{number}"] for number in (2, 3, 4))
 _CRYPTO = frozenset({"aes", "pclmulqdq"})
@@ -44,9 +45,18 @@ ZEN4 = _V4 | ZEN3 | {
 ZEN5 = ZEN4 | {"avx_vnni", "movdiri", "movdir64b", "avx512_vp2intersect"}
 
 CORTEX_A72 = frozenset({"aes", "pmull", "sha1", "sha2", "crc32"})
-NEOVERSE_N1 = CORTEX_A72 | {"atomics", "fphp", "asimdhp", "asimdrdm", "lrcpc", "asimddp"}
-NEOVERSE_V1 = NEOVERSE_N1 | {"sve", "bf16", "i8mm", "sha3", "sha512", "jscvt", "fcma", "rng"}
-NEOVERSE_V2 = NEOVERSE_V1 | {"sve2", "flagm2", "frint", "sb"}
+NEOVERSE_N1 = CORTEX_A72 | {
+    *("atomics", "fphp", "asimdhp", "asimdrdm", "lrcpc", "dcpop", "asimddp", "ssbs"),
+}  # fmt: skip
+_FROM_V1 = NEOVERSE_N1 | {
+    *("jscvt", "fcma", "sha3", "sha512", "sve", "asimdfhm", "dit", "ilrcpc", "flagm"),
+    *("paca", "pacg", "dcpodp", "i8mm", "bf16", "rng"),
+}  # fmt: skip
+NEOVERSE_V1 = _FROM_V1 | {"sm3", "sm4"}  # which later ones do not have
+NEOVERSE_V2 = _FROM_V1 | {
+    *("sb", "sve2", "sveaes", "svepmull", "svebitperm", "svesha3", "flagm2", "frint"),
+}  # fmt: skip
+NEOVERSE_V3 = (NEOVERSE_V2 - {"ssbs"}) | {"ecv", "wfxt"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +113,7 @@ FAMILIES = (  # from old to new, as far as what they lack goes
     Family("m8a c8a r8a", "AMD EPYC (Zen 5)", X86, ZEN5, "C"),
     Family("a1 graviton", "Graviton (Cortex-A72)", ARM, CORTEX_A72, "A", "armv8.0: no LSE"),
     Family(
-        "m6g m6gd c6g c6gd c6gn r6g r6gd t4g x2gd im4gn is4gen g5g graviton2 fargate-arm64",
+        "m6g m6gd c6g c6gd c6gn r6g r6gd t4g x2gd i4g im4gn is4gen g5g graviton2 fargate-arm64",
         "Graviton2 (Neoverse N1)",
         ARM,
         NEOVERSE_N1,
@@ -126,7 +136,10 @@ FAMILIES = (  # from old to new, as far as what they lack goes
         "A",
         "SVE2 of 128 bits: code for fixed 256 bits breaks silently",
     ),
+    Family("m9g m9gd graviton5", "Graviton5 (Neoverse V3)", ARM, NEOVERSE_V3, "A"),
 )
+USUAL = {X86: "x86-64-v2", ARM: "graviton2"}  # what is meant where nobody says: all but the oldest
+_GRAVITONS = ("graviton", "graviton2", "graviton3", "graviton4", "graviton5")
 UNKNOWN = Family("", "unknown", X86, _V2, "C", "taken as x86-64-v2")
 _SHOWN = 10  # features of a row of the table
 _TYPE = re.compile(r"([a-z][a-z0-9-]*)(?:\.[a-z0-9-]+)?")
@@ -152,6 +165,20 @@ def first_crash(features: frozenset[str], architecture: str = X86) -> str:
     """Return the first family, from old to new, that lacks one of `features`; "" when none."""
     rows = (row for row in FAMILIES if row.architecture == architecture)
     return next((row.names.split()[0] for row in rows if not features <= row.features), "")
+
+
+def baselines(architecture: str) -> list[Baseline]:
+    """Return the baselines by which needs are told, lowest first: levels, or Gravitons."""
+    if architecture == X86:
+        return [Baseline(name, X86, has) for name, has in LEVELS.items()]
+    rows = ((name, _by_name()[name].features) for name in _GRAVITONS)
+    return [Baseline(name, ARM, has) for name, has in ((ARM_BASE, frozenset()), *rows)]
+
+
+def lowest(features: frozenset[str], architecture: str = X86) -> str:
+    """Return the lowest of `baselines` that has all of `features`; "" when none does."""
+    enough = (each.name for each in baselines(architecture) if features <= each.features)
+    return next(enough, "")
 
 
 def table() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import chain
 
 import iced_x86 as iced
@@ -13,6 +12,7 @@ from kaiun.cpu import instructions
 from kaiun.cpu.candidates import Candidates, gathered
 from kaiun.cpu.elf import Elf
 from kaiun.cpu.exact import Code
+from kaiun.cpu.found import Found
 from kaiun.cpu.functions import Functions
 
 Numbers = npt.NDArray[np.int64]
@@ -20,16 +20,7 @@ _TOGETHER = 1 << 16  # candidates that are settled at once, at least
 _FEW = 256  # candidates that are tried at once: rounds cost more
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """`masks` maps the number of a function to the features it needs (instructions.CHECK too)."""
-
-    functions: Functions
-    codes: tuple[Code, ...]
-    masks: dict[int, int]
-
-
-def scan(elf: Elf, functions: Functions) -> Found:
+def scan(elf: Elf, functions: Functions) -> Found[Code]:
     """Return what each function needs beyond the first x86-64 CPUs."""
     masks: dict[int, int] = {}
     codes = tuple(Code(elf, section, functions) for section in elf.code)
@@ -93,7 +84,7 @@ def _try(code: Code, offset: Numbers, number: Numbers, sure: Numbers, first: int
             sure[of] |= new
 
 
-def exhaust(elf: Elf, functions: Functions) -> Found:
+def exhaust(elf: Elf, functions: Functions) -> Found[Code]:
     """Return what `scan` returns, by decoding every byte: for tests and benches."""
     masks: dict[int, int] = {}
     codes = tuple(Code(elf, section, functions) for section in elf.code)

@@ -86,7 +86,7 @@ def find(elf: Elf) -> Functions:
     parts.append((starts, starts))
     begin = np.concatenate([part[0] for part in parts])
     end = np.concatenate([part[1] for part in parts])
-    return _merged(elf, begin, end)
+    return merged(elf, begin, end)
 
 
 def _of_symbols(table: npt.NDArray[np.void]) -> Iterator[tuple[Numbers, Numbers]]:
@@ -100,7 +100,7 @@ def _of_symbols(table: npt.NDArray[np.void]) -> Iterator[tuple[Numbers, Numbers]
     yield begin, begin
 
 
-def _merged(elf: Elf, begin: Numbers, end: Numbers) -> Functions:
+def merged(elf: Elf, begin: Numbers, end: Numbers) -> Functions:
     """Sort them; of several that begin in one place the longest counts."""
     inside = np.zeros(len(begin), bool)
     for section in elf.code:

@@ -16,9 +16,8 @@ from typing import Any, cast
 
 import iced_x86 as iced
 
-from kaiun.cpu.levels import BIT, FEATURES
+from kaiun.cpu.levels import BIT, CHECK
 
-CHECK = 1 << len(FEATURES)  # beside the features: the instruction asks the CPU what it can do
 _CHECKS = frozenset({iced.Code.CPUID, iced.Code.XGETBV})
 
 _RENAMED = {

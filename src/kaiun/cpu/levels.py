@@ -1,8 +1,9 @@
 """CPU baselines: the psABI levels of x86-64, and the sets of features they stand for.
 
 Features have the names of Linux's /proc/cpuinfo, but for `sse3` (there `pni`), `lzcnt` (`abm`)
-and `sha` (`sha_ni`).
-Source: System V ABI, AMD64 supplement, "Micro-Architecture Levels".
+and `sha` (`sha_ni`). ARM has no such levels: what is between Armv8.0-A and the newest are the
+generations of Graviton (see families).
+Sources: System V ABI, AMD64 supplement, "Micro-Architecture Levels"; Linux's elf_hwcaps.rst.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from kaiun.errors import UsageError
 
 X86 = "x86-64"
 ARM = "aarch64"
+ARM_BASE = "armv8-a"  # what every AArch64 CPU has
 
 _V2 = ("sse3", "ssse3", "sse4_1", "sse4_2", "popcnt", "cx16")
 _V3 = ("avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "lzcnt", "movbe", "xsave")
@@ -28,8 +30,23 @@ _BEYOND = (
     *("serialize", "enqcmd", "clzero"),
 )
 FEATURES = (*_V2, *_V3, *_V4, *_BEYOND)  # the order is that of the bits in a mask
-BIT = {name: 1 << number for number, name in enumerate(FEATURES)}
-assert len(FEATURES) <= 63  # noqa: S101 (a mask is kept as a signed 64-bit number)
+# Those above Armv8.0-A. Linux has names of its own for SVE with i8mm and bf16: here both are told.
+ARM_FEATURES = (
+    *("crc32", "pmull", "sha1", "sha2", "atomics", "asimdrdm", "fphp", "asimdhp", "dcpop"),
+    *("lrcpc", "jscvt", "fcma", "asimddp", "asimdfhm", "sha3", "sha512", "sm3", "sm4", "dit"),
+    *("ilrcpc", "flagm", "paca", "pacg", "ssbs", "sb", "flagm2", "frint", "dcpodp", "rng", "mte"),
+    *("i8mm", "bf16", "sve", "svef32mm", "svef64mm", "sve2", "sveaes", "svepmull", "svebitperm"),
+    *("svesha3", "svesm4", "sve2p1", "sme", "ecv", "wfxt", "mops", "hbc", "cssc", "lrcpc3"),
+    "lse128",
+)
+ORDER = (*FEATURES, *ARM_FEATURES)  # in which they are shown; `aes` is a name of both
+_FREE = (number for number in range(62) if number != FEATURES.index("aes"))
+BIT = {name: 1 << number for number, name in enumerate(FEATURES)} | {
+    name: 1 << number for name, number in zip(ARM_FEATURES, _FREE, strict=False)
+}
+CHECK = 1 << 62  # beside the features: the function asks the CPU what it can do
+# A mask is kept as a signed 64-bit number.
+assert len(FEATURES) <= 62 > len(ARM_FEATURES) and set(BIT) == set(ORDER)  # noqa: S101
 
 LEVELS = {
     "x86-64": frozenset[str](),
@@ -53,8 +70,8 @@ class Baseline:
         return to_mask(self.features)
 
     def lacks(self, features: Iterable[str]) -> list[str]:
-        """Return those of `features` that it does not have, in the order of FEATURES."""
-        return sorted(set(features) - self.features, key=FEATURES.index)
+        """Return those of `features` that it does not have, in the order of ORDER."""
+        return sorted(set(features) - self.features, key=ORDER.index)
 
 
 def to_mask(features: Iterable[str]) -> int:
@@ -62,14 +79,9 @@ def to_mask(features: Iterable[str]) -> int:
     return sum(BIT.get(name, 0) for name in set(features))
 
 
-def to_features(mask: int) -> tuple[str, ...]:
-    return tuple(name for name in FEATURES if mask & BIT[name])
-
-
-def level_of(features: Iterable[str]) -> str:
-    """Return the lowest level that has all of `features`; "" when none does."""
-    wanted = set(features)
-    return next((name for name, has in LEVELS.items() if wanted <= has), "")
+def to_features(mask: int, architecture: str = X86) -> tuple[str, ...]:
+    names = FEATURES if architecture == X86 else ("aes", *ARM_FEATURES)
+    return tuple(name for name in names if mask & BIT[name])
 
 
 def named(name: str) -> Baseline:
@@ -86,11 +98,13 @@ def parse(text: str) -> Baseline:
 
     if text in LEVELS:
         return named(text)
+    if text == ARM_BASE:
+        return Baseline(text, ARM, frozenset())
     if family := find(text):
         return Baseline(text, family.architecture, family.features)
     raise UsageError(
         f"{text!r} is no CPU baseline",
-        hint="a level (x86-64, x86-64-v2, -v3, -v4), an EC2 family such as m5, or fargate",
+        hint="a level (x86-64, x86-64-v2, -v3, -v4), graviton2, an EC2 family, or fargate",
     )
 
 

@@ -7,18 +7,25 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kaiun.cpu import families
 from kaiun.cpu.facts import SCANNER
-from kaiun.cpu.levels import FEATURES, LEVELS, Baseline, level_of, named
+from kaiun.cpu.levels import ARM, ORDER, X86, Baseline, parse
 from kaiun.cpu.verdict import Kind, judge
 
 if TYPE_CHECKING:
     from kaiun.cpu.facts import Facts
 
 LABEL = "kaiun.cpu"
-LOWEST = named("x86-64")
+
+
+class Need(NamedTuple):
+    """What an image's label tells: the lowest level, "" for none, and the features it needs."""
+
+    level: str
+    features: frozenset[str]
+    architecture: str = X86
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +56,17 @@ class Report:
     counts: Mapping[str, int]
     floor: frozenset[str] = field(default=frozenset())
     unjudged: str = ""  # why nothing can be said of it
+    architecture: str = X86  # of most of its files
 
     @property
     def level(self) -> str:
-        """Return the lowest psABI level that it runs on, "" when no level suffices."""
-        return level_of(self.floor)
+        """Return the lowest level, or Graviton, that it runs on; "" when none suffices."""
+        return families.lowest(self.floor, self.architecture)
+
+    @property
+    def needs(self) -> str:
+        """Return `level` for people."""
+        return self.level or f"more than {families.baselines(self.architecture)[-1].name}"
 
     @property
     def risks(self) -> list[Item]:
@@ -65,14 +78,16 @@ class Report:
     def label(self) -> str:
         """Return the value of the image's label: what a deploy needs to judge without the image."""
         kinds = {str(Kind.RISK): len(self.risks), str(Kind.REVIEW): len(self.of(Kind.REVIEW))}
-        features = sorted(self.floor, key=FEATURES.index)
+        features = sorted(self.floor, key=ORDER.index)
         facts = {"level": self.level, "features": features, "scanner": SCANNER, "found": kinds}
+        if self.architecture != X86:
+            facts["architecture"] = self.architecture
         return json.dumps(facts, separators=(",", ":"))
 
     def dump(self) -> dict[str, object]:
         """Return everything as plain JSON values."""
         items = [asdict(item) for item in self.items]
-        floor = sorted(self.floor, key=FEATURES.index)
+        floor = sorted(self.floor, key=ORDER.index)
         rest = {"subject": self.subject, "baseline": self.baseline, "counts": dict(self.counts)}
         return {**rest, "level": self.level, "features": floor, "files": items}
 
@@ -89,21 +104,35 @@ class File:
 def build(
     subject: str,
     files: Iterable[File],
-    baseline: Baseline,
+    baseline: Baseline | None = None,
     allowed: Mapping[str, str] | None = None,
 ) -> Report:
-    """Judge files. `allowed` maps patterns of paths or packages to the reason why they are."""
+    """Judge files. `allowed` maps patterns of paths or packages to the reason why they are.
+
+    Without a baseline the usual one of the architecture that most of them are for.
+    """
     items, counts, floor = [], Counter[str](), set[str]()
+    files = list(files)
+    architecture = _architecture(files) or (baseline.architecture if baseline else X86)
+    baseline = baseline or parse(families.USUAL[architecture])
     for file in files:
         item = _item(file, baseline, allowed or {})
         counts[item.kind] += 1
         if item.kind is not Kind.CLEAN:
             items.append(item)
-        if not _reason(file, allowed or {}):
+        if file.facts.architecture == architecture and not _reason(file, allowed or {}):
             floor |= needs(file)
     order = list(Kind)
     items.sort(key=lambda item: (-order.index(item.kind), item.package, item.path))
-    return Report(subject, baseline.name, tuple(items), counts, frozenset(floor))
+    return Report(
+        subject, baseline.name, tuple(items), counts, frozenset(floor), architecture=architecture
+    )
+
+
+def _architecture(files: Iterable[File]) -> str:
+    """Return what most files are for, "" where none is for an architecture that we know."""
+    known = Counter(f.facts.architecture for f in files if f.facts.architecture in {X86, ARM})
+    return known.most_common(1)[0][0] if known else ""
 
 
 def needs(file: File) -> frozenset[str]:
@@ -112,29 +141,32 @@ def needs(file: File) -> frozenset[str]:
     A library that is compiled for AVX2 throughout may hold AVX-512 behind a check: what counts is
     the lowest level on which it is no risk any more.
     """
-    verdict = judge(file.facts, file.path, LOWEST)
+    levels = families.baselines(file.facts.architecture)
+    verdict = judge(file.facts, file.path, levels[0])
     if verdict.kind is not Kind.RISK:
         return frozenset()
-    levels = (named(name) for name in LEVELS)
     enough = (b for b in levels if judge(file.facts, file.path, b).kind is not Kind.RISK)
     level = next(enough, None)
     return verdict.features & level.features if level else verdict.features
 
 
-def parse_label(text: str) -> tuple[str, frozenset[str]] | None:
-    """Return level and features of a label's text; None where it is none that we know."""
+def parse_label(text: str) -> Need | None:
+    """Return what a label's text tells; None where it is none that we know."""
     try:
         raw = json.loads(text)
-        return str(raw["level"]), frozenset(map(str, raw["features"]))
+        features = frozenset(map(str, raw["features"]))
+        return Need(str(raw["level"]), features, str(raw.get("architecture", X86)))
     except (ValueError, KeyError, TypeError):
         return None
 
 
 def _item(file: File, baseline: Baseline, allowed: Mapping[str, str]) -> Item:
     verdict = judge(file.facts, file.path, baseline)
-    features = tuple(sorted(verdict.features, key=FEATURES.index))
+    features = tuple(sorted(verdict.features, key=ORDER.index))
     crash = (
-        families.first_crash(verdict.features) if verdict.kind in (Kind.REVIEW, Kind.RISK) else ""
+        families.first_crash(verdict.features, baseline.architecture)
+        if verdict.kind in (Kind.REVIEW, Kind.RISK)
+        else ""
     )
     item = Item(
         file.path, file.package, verdict.kind, verdict.why, features, verdict.functions,

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kaiun.cpu.exact import Code
-from kaiun.cpu.features import Found
+from kaiun.cpu.found import Found
 from kaiun.cpu.instructions import is_vector
 from kaiun.cpu.levels import BIT
 from kaiun.cpu.verdict import CONTAMINATED
@@ -34,7 +34,7 @@ class Share:
     sse: int
 
 
-def share(found: Found) -> Share:
+def share(found: Found[Code]) -> Share:
     """Return the share of a file whose functions are known."""
     vex = {number for number, mask in found.masks.items() if mask & _VECTOR}
     if not vex:

@@ -6,7 +6,8 @@ docs/reference/cpu.md):
     2  the file's name says that it is a variant for newer CPUs          → VARIANT
     3  its own notes say so: compiled with -march=native, or for a level → RISK
     4  nearly all vector code is AVX's (simd.Share)                      → RISK
-    5  it never asks the CPU what it can do                              → RISK
+    5  it never asks the CPU what it can do; on ARM: it asks for atomics
+       only, as GCC's -moutline-atomics does, and needs something else   → RISK
     6  every such function is reached through a check only, or the
        library is known to choose at run time                            → GUARDED, else REVIEW
 """
@@ -19,30 +20,32 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from kaiun.cpu.levels import ARM, LEVELS, Baseline, to_features
+from kaiun.cpu.levels import BIT, LEVELS, Baseline, to_features
 
 if TYPE_CHECKING:
     from kaiun.cpu.facts import Facts, Group
 
 CONTAMINATED = 0.85  # measured: contaminated files ≥ .993, natural ones ≤ .724
 FEWEST = 6  # functions with vectors, below which a share says nothing
+_LIBGCC_ASKS = ("imports __getauxval",)  # others call getauxval, without underscores
 # Libraries that choose at run time in ways that the walk over the call graph does not follow:
 # tables in registers, function pointers in objects, generated code.
 _DISPATCHERS = re.compile(
-    r"ld-linux|lib(c|m|mvec|stdc\+\+|crypto|ssl|gcrypt|gmp|nettle|hogweed|(scipy_)?openblas\w*"
+    r"ld-linux|lib(c|c_malloc_debug|m|mvec|stdc\+\+|crypto|ssl|gcrypt|gmp|nettle|hogweed|(scipy_)?openblas\w*"
     r"|blis|mkl\w*|fftw3\w*|zstd|isal|dav1d|x264|x265|vpx|aom|avif|SvtAv1\w*|avcodec|avutil"
     r"|avfilter|swscale|swresample|postproc|jpeg|turbojpeg|webp|sharpyuv|yuv|opencv_\w+|pixman-1"
-    r"|Qt\dGui|SDL2?|sodium|ffi|gnutls|rav1e|volk|jxl\w*|hwy|heif|pcre2?-\d+|tsan|asan|hwasan"
+    r"|Qt\dGui|SDL2?|sodium|ffi|gnutls|rav1e|volk|jxl\w*|hwy|heif|hwy_\w+|pcre2?-\d+|tsan|asan|hwasan"
     r"|pmem\w*|arrow\w*|parquet|simdjson|node|xxhash|itm)\b"
     r"|(_multiarray_umath|_simd|cv2|cygrpc)\."  # modules of Python, which have no soname
 )
 # Files that are chosen by their place (glibc-hwcaps) or named after what they are compiled for.
 _VARIANT = re.compile(
     r"(^|[_.+-])(x86[-_]64[-_]v[234]|haswell|skylake\w*|icelake\w*|znver\d|avx2?|avx512\w*"
-    r"|sse4[._]?[12]|ssse3|fma[34]?|hwaes|aesni)($|[_.+-])",
+    r"|sse4[._]?[12]|ssse3|fma[34]?|hwaes|aesni|sve2?|sme2?|neoverse\w*|armv[89][._]\w+|i8mm"
+    r"|dotprod|lse)($|[_.+-])",
     re.IGNORECASE,
 )
-_HWCAPS = re.compile(r"/glibc-hwcaps/|/(haswell|avx512_1)/[^/]+\.so")
+_HWCAPS = re.compile(r"/glibc-hwcaps/|/(haswell|avx512_1|atomics)/[^/]+\.so")
 
 
 class Kind(StrEnum):
@@ -69,7 +72,7 @@ class Verdict:
 
 def judge(facts: Facts, path: str, baseline: Baseline) -> Verdict:
     """Return the verdict on the file at `path`, whose name is part of the evidence."""
-    if facts.architecture != baseline.architecture or facts.architecture == ARM:
+    if facts.architecture != baseline.architecture:
         return _other(facts, baseline)
     above = [group for group in facts.groups if group.features & ~baseline.mask]
     lacking = _lacking(above, baseline)
@@ -80,6 +83,9 @@ def judge(facts: Facts, path: str, baseline: Baseline) -> Verdict:
         return _verdict(Kind.VARIANT, "named after the CPUs that it is for", above, lacking)
     if why := _risk(facts, baseline, noted=bool(noted)):
         return _verdict(Kind.RISK, why, above, lacking | noted)
+    if _asks_for_atomics(facts, path) and (open_ := [g for g in above if not g.guarded]):
+        why = "it asks the CPU for atomics only, in libgcc's way"
+        return _verdict(Kind.RISK, why, open_, _lacking(open_, baseline))
     return _checked(facts, path, above, baseline)
 
 
@@ -93,6 +99,17 @@ def _risk(facts: Facts, baseline: Baseline, *, noted: bool) -> str:
         share = f"{facts.vex} of {facts.vex + facts.sse} functions with vectors are AVX's"
         return f"compiled as a whole for AVX: {share}"
     return "" if facts.checks else "it never asks the CPU what it can do"
+
+
+def _asks_for_atomics(facts: Facts, path: str) -> bool:
+    """Whether all that a file for ARM asks is what libgcc's out-of-line atomics ask."""
+    guarded = {group.features for group in facts.groups if group.guarded}
+    known = _DISPATCHERS.match(_name(facts, path))
+    return facts.checks == _LIBGCC_ASKS and guarded <= {BIT["atomics"]} and not known
+
+
+def _name(facts: Facts, path: str) -> str:
+    return facts.soname or path.rpartition("/")[2]
 
 
 def contaminated(vex: int, sse: int) -> bool:
@@ -111,7 +128,7 @@ def _checked(facts: Facts, path: str, above: list[Group], baseline: Baseline) ->
     how = "; ".join(facts.checks)
     if not open_:
         return _verdict(Kind.GUARDED, how, above, _lacking(above, baseline))
-    known = _DISPATCHERS.match(facts.soname or path.rpartition("/")[2])
+    known = _DISPATCHERS.match(_name(facts, path))
     if known and not contaminated(facts.vex, facts.sse):
         why = f"{known[0].rstrip('.')} is known to choose at run time; {how}"
         return _verdict(Kind.GUARDED, why, above, _lacking(above, baseline))
@@ -122,8 +139,6 @@ def _checked(facts: Facts, path: str, above: list[Group], baseline: Baseline) ->
 def _other(facts: Facts, baseline: Baseline) -> Verdict:
     if facts.problem:
         return Verdict(Kind.UNKNOWN, f"cannot be read: {facts.problem}")
-    if facts.architecture == baseline.architecture:
-        return Verdict(Kind.UNKNOWN, "AArch64 is not decoded by this version")
     return Verdict(Kind.UNKNOWN, f"a file for another CPU than {baseline.architecture}")
 
 
@@ -142,4 +157,4 @@ def _lacking(above: Iterable[Group], baseline: Baseline) -> frozenset[str]:
     mask = 0
     for group in above:
         mask |= group.features
-    return frozenset(to_features(mask & ~baseline.mask))
+    return frozenset(to_features(mask & ~baseline.mask, baseline.architecture))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kaiun.cpu import families, levels, report
-from kaiun.cpu.levels import X86, Baseline
+from kaiun.cpu.levels import Baseline
 from kaiun.deploy.events import Note
 from kaiun.errors import ImageError
 from kaiun.image import reference as references
@@ -42,7 +42,7 @@ class CpuGate:
         Raises ImageError for an image that may not, AwsError.
         """
         needs = self._needs(images, listener)
-        if not any(needs.values()):
+        if not any(need.features for need in needs.values()):
             return ""
         refused = refusals(needs, machines(self.aws, self.config))
         if not refused:
@@ -58,9 +58,9 @@ class CpuGate:
             listener(Note(f"{line}; allowed: {self.allow}", warning=True))
         return self.allow
 
-    def _needs(self, images: Mapping[str, Built], listener: Listener) -> dict[str, frozenset[str]]:
-        """Return the features that each image needs, by its reference."""
-        found: dict[str, frozenset[str]] = {}
+    def _needs(self, images: Mapping[str, Built], listener: Listener) -> dict[str, report.Need]:
+        """Return what each image needs, by its reference."""
+        found: dict[str, report.Need] = {}
         for built in {image.reference: image for image in images.values() if image.digest}.values():
             parsed = references.parse(built.reference)
             try:
@@ -72,7 +72,7 @@ class CpuGate:
             told = report.parse_label(labels.get(report.LABEL, ""))
             if told is None and built.tag:
                 listener(Note(f"{built.repository}:{built.tag[:12]} was never scanned for its CPU"))
-            found[built.reference] = told[1] if told else frozenset()
+            found[built.reference] = told or report.Need("", frozenset())
         return found
 
 
@@ -86,17 +86,18 @@ def machines(aws: Aws, config: Config) -> list[Baseline]:
         text = _CPUINFO.read_text() if _CPUINFO.exists() else ""
         return [levels.of_cpuinfo(text)] if text else []
     if _on_fargate(config):
-        return [levels.parse("fargate")]
+        return [levels.parse("fargate"), levels.parse("fargate-arm64")]
     names = sorted({each.partition(".")[0] for each in aws.ecs.instance_types(config.cluster)})
     rows = ((name, families.of_type(name)) for name in names)
     return [Baseline(name, row.architecture, row.features) for name, row in rows]
 
 
-def refusals(needs: Mapping[str, frozenset[str]], available: list[Baseline]) -> list[str]:
-    """Return a line for each image that some machine cannot run."""
+def refusals(needs: Mapping[str, report.Need], available: list[Baseline]) -> list[str]:
+    """Return a line for each image that some machine of its architecture cannot run."""
     lines = []
-    for image, features in needs.items():
-        lacking = {m.name: m.lacks(features) for m in available if m.architecture == X86}
+    for image, (_, features, architecture) in needs.items():
+        fitting = (m for m in available if m.architecture == architecture)
+        lacking = {m.name: m.lacks(features) for m in fitting}
         for name, missing in lacking.items():
             if missing:
                 more = " …" if len(missing) > _SHOWN else ""

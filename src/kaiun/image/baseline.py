@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from kaiun.image.source import Source
     from kaiun.image.stop import Stop
 
-UNSET = "x86-64-v2"  # what is reported on where image.cpu says nothing: all of EC2 has it
 _SHOWN = 5
 
 
@@ -81,7 +80,7 @@ def judge(recipe: Recipe, judging: Judging, said: Mapping[str, Any] | None = Non
 
 def _scanned(image: str, judging: Judging, said: Mapping[str, Any] | None = None) -> Report | None:
     """Return what a scan says; None, with a note, where none can be made and none was asked for."""
-    baseline = levels.parse(judging.wanted.cpu or UNSET)
+    baseline = levels.parse(judging.wanted.cpu) if judging.wanted.cpu else None
     allowed = dict(judging.wanted.cpu_allow)
     try:
         with store.opened(judging.home) as known:
@@ -97,9 +96,8 @@ def _scanned(image: str, judging: Judging, said: Mapping[str, Any] | None = None
 def _tell(found: Report, judging: Judging) -> None:
     """Tell what the image needs; where image.cpu is set, also the files to look at."""
     review = found.of(Kind.REVIEW)
-    needs = found.level or "more than x86-64-v4"
     unsure = f", {len(review)} files choose at run time, not seen how" if review else ""
-    judging.note(f"CPU: needs {needs}{unsure}")
+    judging.note(f"CPU: needs {found.needs}{unsure}")
     shown = review if judging.wanted.cpu else found.risks
     for item in shown[:_SHOWN]:
         judging.note(f"CPU: {item.kind}: {_line(item)}")

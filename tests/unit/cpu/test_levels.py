@@ -32,13 +32,38 @@ def test_t2_has_avx_without_avx2() -> None:
     found = levels.parse("t2.micro").features
     assert "avx" in found
     assert "avx2" not in found
-    assert levels.level_of(found & levels.LEVELS["x86-64-v4"]) == "x86-64-v3"
+    assert families.lowest(found & levels.LEVELS["x86-64-v4"]) == "x86-64-v3"
 
 
 def test_graviton_is_another_architecture() -> None:
     assert levels.parse("m7g.large").architecture == levels.ARM
     assert "atomics" in levels.parse("graviton2").features
     assert "atomics" not in levels.parse("a1").features
+
+
+@pytest.mark.parametrize(
+    ("features", "name"),
+    [
+        ("", "armv8-a"),
+        ("crc32 aes", "graviton"),
+        ("atomics lrcpc", "graviton2"),
+        ("sve bf16", "graviton3"),
+        ("sve2", "graviton4"),
+        ("sme", ""),
+    ],
+)
+def test_lowest_graviton_with_features(features: str, name: str) -> None:
+    assert families.lowest(frozenset(features.split()), levels.ARM) == name
+
+
+def test_first_graviton_that_would_crash() -> None:
+    assert families.first_crash(frozenset({"atomics"}), levels.ARM) == "a1"
+    assert families.first_crash(frozenset({"sm4"}), levels.ARM) == "a1"
+    assert families.first_crash(frozenset({"crc32"}), levels.ARM) == ""
+
+
+def test_base_of_arm_has_nothing() -> None:
+    assert levels.parse("armv8-a").features == frozenset()
 
 
 @pytest.mark.parametrize("text", ["", "x86-64-v5", "x86_64-v2", "haswell", "m5/../x"])
@@ -65,8 +90,7 @@ def test_a_family_is_listed_once() -> None:
 
 
 def test_features_of_families_are_known() -> None:
-    rows = (row for row in families.FAMILIES if row.architecture == levels.X86)
-    assert {name for row in rows for name in row.features} <= set(levels.FEATURES)
+    assert {n for row in families.FAMILIES for n in row.features} <= set(levels.ORDER)
 
 
 def test_machine_tells_what_all_of_its_cores_have() -> None:
@@ -76,6 +100,8 @@ def test_machine_tells_what_all_of_its_cores_have() -> None:
 
 def test_mask_and_features_are_one_another() -> None:
     assert levels.to_features(levels.to_mask({"avx2", "sse3"})) == ("sse3", "avx2")
+    arm = levels.to_mask({"sve", "aes", "crc32"})
+    assert levels.to_features(arm, levels.ARM) == ("aes", "crc32", "sve")
 
 
 def test_page_has_the_families_as_they_are() -> None:

@@ -15,6 +15,11 @@ def file(path: str, *features: str, checks: tuple[str, ...] = (), package: str =
     return File(path, package, Facts(levels.X86, groups, checks=checks))
 
 
+def arm_file(path: str, *features: str) -> File:
+    groups = (Group(levels.to_mask(features), False, 3, ("f",)),)
+    return File(path, "", Facts(levels.ARM, groups))
+
+
 def build(*files: File, cpu: str = "x86-64-v2", **allowed: str) -> report.Report:
     return report.build("shop", files, levels.parse(cpu), allowed)
 
@@ -37,7 +42,22 @@ def test_floor_counts_what_is_below_the_baseline() -> None:
 def test_no_level_has_all() -> None:
     found = build(file("/a", "amx_tile"))
     assert found.level == ""
-    assert report.parse_label(found.label()) == ("", frozenset({"amx_tile"}))
+    assert report.parse_label(found.label()) == report.Need("", frozenset({"amx_tile"}))
+
+
+def test_image_for_arm_is_told_by_gravitons() -> None:
+    found = report.build("shop", [arm_file("/a", "sve"), arm_file("/b", "atomics")])
+    assert (found.baseline, found.level) == ("graviton2", "graviton3")
+    assert [(item.path, item.crashes_on) for item in found.risks] == [("/a", "a1")]
+    features = frozenset({"sve", "atomics"})
+    assert report.parse_label(found.label()) == report.Need("graviton3", features, levels.ARM)
+
+
+def test_usual_baseline_is_that_of_most_files() -> None:
+    found = report.build("shop", [file("/a"), file("/b"), arm_file("/c", "sve")])
+    assert (found.baseline, found.architecture) == ("x86-64-v2", levels.X86)
+    assert found.counts == {Kind.CLEAN: 2, Kind.UNKNOWN: 1}
+    assert found.floor == frozenset()
 
 
 @pytest.mark.parametrize("pattern", ["/a*", "gem fast 1.*", "fast"])

@@ -236,3 +236,10 @@ def test_clang_itself_heeds_the_override(tmp_path: Path) -> None:
 def test_a_baseline_has_a_name_that_compilers_know(baseline: str, target: str) -> None:
     assert shim.target(levels.parse(baseline)) == target
     assert target in shim.flags(target).rust
+
+
+def test_name_for_graviton4_is_one_that_gcc_11_knows() -> None:
+    """GCC knows neoverse-v2 from version 13 on; Debian 12 has 12."""
+    flags = shim.flags("neoverse-v2")
+    assert (flags.mcpu, flags.mtune) == ("-mcpu=neoverse-512tvb", "-mtune=neoverse-512tvb")
+    assert (flags.march, flags.rust) == ("-march=armv8.5-a+sve2+bf16+i8mm", "neoverse-v2")

@@ -13,7 +13,9 @@ from support.fake_aws import FakeAws, fake_aws
 from support.fake_registry import FakeRegistry
 
 from kaiun.aws.client import Aws
+from kaiun.cpu import levels
 from kaiun.cpu.levels import LEVELS, Baseline, named
+from kaiun.cpu.report import Need
 from kaiun.deploy.cpugate import CpuGate, machines, refusals
 from kaiun.deploy.events import Note
 from kaiun.errors import ImageError
@@ -130,7 +132,7 @@ def test_capacity_provider_of_fargate_is_fargate() -> None:
     web = {"command": "puma", "service": {"capacityProviderStrategy": strategy}}
     with fake_aws({}) as fake:
         found = machines(Aws(fake.caller()), app("production", processes={"web": web}))
-    assert [each.name for each in found] == ["fargate"]
+    assert [each.name for each in found] == ["fargate", "fargate-arm64"]
 
 
 def test_local_ecs_is_this_machine() -> None:
@@ -141,4 +143,10 @@ def test_local_ecs_is_this_machine() -> None:
 
 def test_machine_of_another_architecture_is_not_judged() -> None:
     arm = Baseline("m7g", "aarch64", frozenset())
-    assert refusals({"shop": V3}, [arm, named("x86-64-v3")]) == []
+    assert refusals({"shop": Need("x86-64-v3", V3)}, [arm, named("x86-64-v3")]) == []
+
+
+def test_image_for_arm_is_judged_by_machines_of_arm() -> None:
+    needs = {"shop": Need("graviton3", frozenset({"sve"}), levels.ARM)}
+    available = [named("x86-64-v2"), levels.parse("m6g"), levels.parse("m7g")]
+    assert refusals(needs, available) == ["shop would crash on m6g, which lacks sve"]

@@ -41,14 +41,15 @@ _V2 = "-march=x86-64 -mcx16 -msahf -mpopcnt -msse3 -mssse3 -msse4.1 -msse4.2"
 _V3 = f"{_V2} -mavx -mavx2 -mbmi -mbmi2 -mf16c -mfma -mlzcnt -mmovbe -mxsave"
 _V4 = f"{_V3} -mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512vl"
 _X86 = {"x86-64": "-march=x86-64", "x86-64-v2": _V2, "x86-64-v3": _V3, "x86-64-v4": _V4}
-# A feature that tells an ARM processor from older ones, its name, and its architecture for -march.
+# A feature that tells an ARM processor from older ones, the processor's name, its architecture for
+# -march, and a name for -mcpu that GCC 11 knows: AWS names neoverse-512tvb for those before GCC 13.
 _ARM = (
-    ("sve2", "neoverse-v2", "armv9-a"),
-    ("sve", "neoverse-v1", "armv8.4-a+sve+bf16+i8mm"),
-    ("atomics", "neoverse-n1", "armv8.2-a+fp16+rcpc+dotprod"),
-    ("", "cortex-a72", "armv8-a+crc"),
+    ("sve2", "neoverse-v2", "armv8.5-a+sve2+bf16+i8mm", "neoverse-512tvb"),
+    ("sve", "neoverse-v1", "armv8.4-a+sve+bf16+i8mm", "neoverse-v1"),
+    ("atomics", "neoverse-n1", "armv8.2-a+fp16+rcpc+dotprod", "neoverse-n1"),
+    ("", "cortex-a72", "armv8-a+crc", "cortex-a72"),
 )
-TARGETS = (*_X86, *(name for _, name, _ in _ARM))
+TARGETS = (*_X86, *(row[1] for row in _ARM))
 
 
 def target(baseline: Baseline) -> str:
@@ -58,19 +59,21 @@ def target(baseline: Baseline) -> str:
     of them know by name.
     """
     if baseline.architecture == ARM:
-        return next(name for feature, name, _ in _ARM if {feature} <= baseline.features | {""})
+        return next(row[1] for row in _ARM if {row[0]} <= baseline.features | {""})
     return next(name for name in reversed(_X86) if LEVELS[name] <= baseline.features)
 
 
 def flags(name: str) -> Flags:
     """Return what stands for `native` at one of TARGETS. KeyError for another.
 
-    Source: GCC manual, "x86 Options" (-mcpu is there a synonym of -mtune), "AArch64 Options".
+    Source: GCC manual, "x86 Options" (-mcpu is there a synonym of -mtune), "AArch64 Options";
+    github.com/aws/aws-graviton-getting-started, "C/C++ on Graviton".
     """
     if name in _X86:
         return Flags(_X86[name], f"-march={name}", "-mtune=generic", "-mtune=generic", name)
-    march = {arm: f"-march={architecture}" for _, arm, architecture in _ARM}[name]
-    return Flags(march, march, f"-mtune={name}", f"-mcpu={name}", name)
+    _, _, architecture, cpu = {row[1]: row for row in _ARM}[name]
+    march = f"-march={architecture}"
+    return Flags(march, march, f"-mtune={cpu}", f"-mcpu={cpu}", name)
 
 
 def files(name: str) -> dict[str, str]:
