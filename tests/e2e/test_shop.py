@@ -242,6 +242,12 @@ def test_run_streams_the_output_and_returns_the_exit_code(shop: World) -> None:
     assert "out of the tin" in result.stdout + result.stderr
 
 
+def test_exec_runs_in_a_container_that_serves(shop: World) -> None:
+    runner = ("exec", "web", "--", "bundle", "exec", "rails", "runner")
+    assert int(shop.kaiun(*runner, "print Product.count").stdout) > 0
+    shop.kaiun(*runner, "exit 7", expect=7)
+
+
 def test_logs_show_what_the_web_process_wrote(shop: World) -> None:
     assert "puma" in shop.kaiun("logs", "web").stdout.lower()
 
