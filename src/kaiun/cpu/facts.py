@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import mmap
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kaiun.cpu.guards import Mentions
 
 Buffer = bytes | mmap.mmap
-SCANNER = 5  # goes up with every change of what is found: cached facts of another one are void
+SCANNER = 6  # goes up with every change of what is found: cached facts of another one are void
 _SHOWN = 5  # names of functions that are kept for each set of features
 OTHER = "other"
 
@@ -32,6 +32,7 @@ class Group:
     guarded: bool
     count: int
     names: tuple[str, ...]  # the first few
+    exported: bool = False  # ARM: under names that do not say what they need, and not guarded
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,8 @@ def load(text: str) -> Facts:
     """Read what `Facts.dump` wrote."""
     raw: Mapping[str, object] = json.loads(text)
     groups = tuple(
-        Group(g["features"], g["guarded"], g["count"], tuple(g["names"]))
-        for g in raw["groups"]  # type: ignore[attr-defined]
+        Group(**{**each, "names": tuple(each["names"])})
+        for each in raw["groups"]  # type: ignore[attr-defined]
     )
     facts = Facts(**{**raw, "groups": groups})  # type: ignore[arg-type]
     return replace(facts, checks=tuple(facts.checks))
@@ -113,18 +114,21 @@ def _of_x86(elf: Elf, *, exhaust: bool) -> Facts:
 
 def _of_arm(elf: Elf) -> Facts:
     from kaiun.cpu import evidence
-    from kaiun.cpu.aarch64 import functions
+    from kaiun.cpu.aarch64 import exports, functions
     from kaiun.cpu.aarch64.mentions import Mentions
     from kaiun.cpu.verdict import is_dispatcher
 
     found = functions.scan(elf)
     told = evidence.gather(elf, found)
-    asks = bool(told.checks) and not is_dispatcher(elf.soname)
-    groups = tuple(_groups(elf, found, Mentions(elf, found) if asks else None))
+    exported = exports.plain(elf, found)
+    asks = bool(told.checks) and (bool(exported) or not is_dispatcher(elf.soname))
+    groups = tuple(_groups(elf, found, Mentions(elf, found) if asks else None, exported))
     return Facts(ARM, groups, checks=told.checks, native=told.native, soname=elf.soname)
 
 
-def _groups(elf: Elf, found: Found[Any], mentions: Mentions | None) -> list[Group]:
+def _groups(
+    elf: Elf, found: Found[Any], mentions: Mentions | None, exported: Collection[int] = ()
+) -> list[Group]:
     """Return the functions with features, put together by features and guard.
 
     Without `mentions` none is guarded.
@@ -133,10 +137,12 @@ def _groups(elf: Elf, found: Found[Any], mentions: Mentions | None) -> list[Grou
 
     masks = {number: mask & ~CHECK for number, mask in found.masks.items() if mask & ~CHECK}
     open_ = guards.unguarded(elf, found, mentions) if mentions and masks else set(masks)
-    together: dict[tuple[int, bool], list[int]] = {}
+    together: dict[tuple[int, bool, bool], list[int]] = {}
     for number, mask in sorted(masks.items()):
-        together.setdefault((mask, number not in open_), []).append(number)
+        key = mask, number not in open_, number in open_ and number in exported
+        together.setdefault(key, []).append(number)
+    name = found.functions.name
     return [
-        Group(mask, guarded, len(numbers), tuple(found.functions.name(n) for n in numbers[:_SHOWN]))
-        for (mask, guarded), numbers in together.items()
+        Group(mask, guarded, len(numbers), tuple(map(name, numbers[:_SHOWN])), plain)
+        for (mask, guarded, plain), numbers in together.items()
     ]

@@ -7,7 +7,8 @@ docs/reference/cpu.md):
     3  its own notes say so: compiled with -march=native, or for a level → RISK
     4  nearly all vector code is AVX's (simd.Share)                      → RISK
     5  it never asks the CPU what it can do; on ARM: it asks for atomics
-       only, as GCC's -moutline-atomics does, and needs something else   → RISK
+       only, as GCC's -moutline-atomics does, and needs something else,
+       or six functions need it that it exports under plain names        → RISK
     6  every such function is reached through a check only, or the
        library is known to choose at run time                            → GUARDED, else REVIEW
 """
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from kaiun.cpu.facts import Facts, Group
 
 CONTAMINATED = 0.85  # measured: contaminated files ≥ .993, natural ones ≤ .724
-FEWEST = 6  # functions with vectors, below which a share says nothing
+FEWEST = 6  # functions below which a share, or their number, says nothing
 _LIBGCC_ASKS = ("imports __getauxval",)  # others call getauxval, without underscores
 # Libraries that choose at run time in ways that the walk over the call graph does not follow:
 # tables in registers, function pointers in objects, generated code.
@@ -83,8 +84,8 @@ def judge(facts: Facts, path: str, baseline: Baseline) -> Verdict:
         return _verdict(Kind.VARIANT, "named after the CPUs that it is for", above, lacking)
     if why := _risk(facts, baseline, noted=bool(noted)):
         return _verdict(Kind.RISK, why, above, lacking | noted)
-    if _asks_for_atomics(facts, path) and (open_ := [g for g in above if not g.guarded]):
-        why = "it asks the CPU for atomics only, in libgcc's way"
+    open_ = [group for group in above if not group.guarded]
+    if open_ and (why := _arm_risk(facts, path, open_)):
         return _verdict(Kind.RISK, why, open_, _lacking(open_, baseline))
     return _checked(facts, path, above, baseline)
 
@@ -101,11 +102,16 @@ def _risk(facts: Facts, baseline: Baseline, *, noted: bool) -> str:
     return "" if facts.checks else "it never asks the CPU what it can do"
 
 
-def _asks_for_atomics(facts: Facts, path: str) -> bool:
-    """Whether all that a file for ARM asks is what libgcc's out-of-line atomics ask."""
+def _arm_risk(facts: Facts, path: str, open_: list[Group]) -> str:
+    """Return why a file for ARM that asks the CPU would crash all the same, "" if it need not."""
+    exported = sum(group.count for group in open_ if group.exported)
+    if exported >= FEWEST:
+        return f"{exported} functions that others call need it, without a check"
     guarded = {group.features for group in facts.groups if group.guarded}
     known = _DISPATCHERS.match(_name(facts, path))
-    return facts.checks == _LIBGCC_ASKS and guarded <= {BIT["atomics"]} and not known
+    if facts.checks == _LIBGCC_ASKS and guarded <= {BIT["atomics"]} and not known:
+        return "it asks the CPU for atomics only, in libgcc's way"
+    return ""
 
 
 def _name(facts: Facts, path: str) -> str:
@@ -129,7 +135,8 @@ def _checked(facts: Facts, path: str, above: list[Group], baseline: Baseline) ->
     if not open_:
         return _verdict(Kind.GUARDED, how, above, _lacking(above, baseline))
     known = _DISPATCHERS.match(_name(facts, path))
-    if known and not contaminated(facts.vex, facts.sse):
+    plain = any(group.exported for group in open_)
+    if known and not plain and not contaminated(facts.vex, facts.sse):
         why = f"{known[0].rstrip('.')} is known to choose at run time; {how}"
         return _verdict(Kind.GUARDED, why, above, _lacking(above, baseline))
     why = f"asks the CPU ({how}), but not seen to before each of these"

@@ -4,5 +4,6 @@ encodings   the table: classes of encodings above Armv8.0-A, and the features th
 words       the words of a section of code: instructions or data, and where branches go
 pointers    the addresses that instructions make
 functions   the functions of a file, and what each of them needs
+exports     exported functions that do not say by their names what they need
 mentions    what code calls and which places in memory it mentions, for the guards
 """

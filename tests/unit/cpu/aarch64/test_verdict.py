@@ -40,6 +40,8 @@ def verdict(name: str, baseline: str, at: str = "/app/libsmall.so") -> Verdict:
         ("guarded-stripped", "graviton2", Kind.GUARDED, "sve"),
         ("guarded-by-mrs", "graviton2", Kind.GUARDED, "sve"),
         ("half-guarded", "graviton2", Kind.REVIEW, "sve"),
+        ("contaminated", "graviton2", Kind.RISK, "sve"),
+        ("contaminated", "graviton3", Kind.CLEAN, ""),
         ("ifunc", "graviton2", Kind.GUARDED, "sve"),
         ("tables", "graviton2", Kind.RISK, "sha512"),
         ("tables-stripped", "graviton2", Kind.RISK, "sha512"),
@@ -71,6 +73,15 @@ def test_functions_are_named() -> None:
 )
 def test_evidence_is_told(name: str, why: str) -> None:
     assert verdict(name, "graviton2").why == why
+
+
+def test_plain_exported_functions_void_a_known_name() -> None:
+    at = "/usr/lib/libjpeg.so.62"
+    found = verdict("contaminated", "graviton2", at)
+    assert found.kind is Kind.RISK
+    assert found.why == "6 functions that others call need it, without a check"
+    assert "add1" in found.functions
+    assert verdict("guarded", "graviton2", at).kind is Kind.GUARDED
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ made guarded guarded.c -shared
 made guarded-stripped guarded.c -shared -s
 made guarded-by-mrs guarded.c -shared -DWITH_MRS
 made half-guarded guarded.c -shared -DHASTY
+made contaminated contaminated.c -shared -mcpu=neoverse-v1
 made ifunc ifunc.c -shared
 made tables tables.s -shared
 made tables-stripped tables.s -shared -s
