@@ -41,12 +41,13 @@ def command(ctx: click.Context, subject: str, cpu: str | None, everything: bool,
     console.json = json
     baseline = levels.parse(cpu) if cpu else None
     with store.opened(state_home()) as known:
-        found = report.build(subject, _files(subject, known), baseline)
+        files = _files(subject, known, baseline.architecture if baseline else "")
+        found = report.build(subject, files, baseline)
     show(console, found, everything=everything)
     return FOUND if found.risks else 0
 
 
-def _files(subject: str, known: Store) -> list[File]:
+def _files(subject: str, known: Store, architecture: str) -> list[File]:
     """Return the files of what is on disk, else in the engine, else in a registry."""
     from kaiun.cpu import scan
     from kaiun.errors import ImageError
@@ -64,7 +65,9 @@ def _files(subject: str, known: Store) -> list[File]:
         if not parsed.registry:
             raise
         found = None
-    return found if found is not None else contents.of_registry(Registry(), parsed, known)
+    if found is not None:
+        return found
+    return contents.of_registry(Registry(), parsed, known, architecture)
 
 
 def show(console: Console, found: Report, *, everything: bool) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from kaiun.cpu import tree
+from kaiun.cpu.levels import ARM, X86
 from kaiun.cpu.scan import files_of_layers
 from kaiun.errors import ImageError
 from kaiun.image import overlay, probe
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 Layers = Mapping[str, tree.Layer]
 _BLOCK = 1 << 20
+_PLATFORMS = {X86: "amd64", ARM: "arm64"}  # OCI's names, in order of preference
 
 
 def of_engine(
@@ -60,9 +62,15 @@ def of_engine(
     return files_of_layers(store, diff_ids, read)
 
 
-def of_registry(registry: Registry, reference: Reference, store: Store) -> list[File]:
-    """Return the files of an image in a registry, by digest or tag. Raises ImageError."""
-    diff_ids, blobs = _layers(registry, reference)
+def of_registry(
+    registry: Registry, reference: Reference, store: Store, architecture: str = ""
+) -> list[File]:
+    """Return the files of an image in a registry, by digest or tag.
+
+    Of an image for several platforms those for Linux on `architecture` (levels.X86 or ARM);
+    without one those for x86-64, or for AArch64 where there are none. Raises ImageError.
+    """
+    diff_ids, blobs = _layers(registry, reference, architecture)
 
     def read(missing: Sequence[str], examiner: Examiner) -> Layers:
         return {each: _blob(registry, reference, blobs[each], each, examiner) for each in missing}
@@ -132,9 +140,11 @@ class _Hashing:
         return data
 
 
-def _layers(registry: Registry, reference: Reference) -> tuple[list[str], dict[str, str]]:
+def _layers(
+    registry: Registry, reference: Reference, architecture: str
+) -> tuple[list[str], dict[str, str]]:
     """Return the diff ids of an image, lowest first, and the digest of each one's blob."""
-    manifest = _manifest(registry, reference)
+    manifest = _manifest(registry, reference, architecture)
     try:
         config = json.loads(registry.blob(reference, manifest["config"]["digest"]))
         diff_ids = list(config["rootfs"]["diff_ids"])
@@ -144,21 +154,27 @@ def _layers(registry: Registry, reference: Reference) -> tuple[list[str], dict[s
         raise ImageError("what the registry has is no image", where=_shown(reference)) from problem
 
 
-def _manifest(registry: Registry, reference: Reference) -> dict[str, Any]:
-    """Return the image's manifest; of an image for several platforms that of linux/amd64."""
+def _manifest(registry: Registry, reference: Reference, architecture: str) -> dict[str, Any]:
+    """Return the image's manifest, of an image for several platforms that of the architecture."""
     name = reference.digest or reference.tag or "latest"
     manifest = registry.manifest(reference, name)
     if manifest and "manifests" in manifest:
-        digest = next((m["digest"] for m in manifest["manifests"] if _is_amd64(m)), "")
-        manifest = registry.manifest(reference, digest) if digest else None
+        digest = _chosen(manifest["manifests"], architecture)
+        if not digest:
+            known = architecture or " or ".join(_PLATFORMS)
+            raise ImageError(f"the image is not for Linux on {known}", where=_shown(reference))
+        manifest = registry.manifest(reference, digest)
     if not manifest:
         raise ImageError("neither the engine nor the registry has it", where=_shown(reference))
     return manifest
 
 
-def _is_amd64(entry: Mapping[str, Any]) -> bool:
-    platform = entry.get("platform") or {}
-    return platform.get("os") == "linux" and platform.get("architecture") == "amd64"
+def _chosen(entries: Sequence[Mapping[str, Any]], architecture: str) -> str:
+    """Return the digest of the manifest for an architecture, "" where there is none."""
+    platforms = [(entry.get("platform") or {}, entry["digest"]) for entry in entries]
+    of_linux = {p.get("architecture"): d for p, d in platforms if p.get("os") == "linux"}
+    wanted = [_PLATFORMS[architecture]] if architecture else [*_PLATFORMS.values()]
+    return next((of_linux[name] for name in wanted if name in of_linux), "")
 
 
 def _blob(

@@ -13,13 +13,14 @@ from support.compiled import COUNTS_ZEROS, compiled
 from support.fake_registry import FakeRegistry
 from support.layers import zstd
 
-from kaiun.cpu import store
+from kaiun.cpu import levels, store
 from kaiun.errors import ImageError
 from kaiun.image import contents
 from kaiun.image.reference import parse
 from kaiun.image.registry import Registry
 from kaiun.image.transport import Transport
 
+INDEX = "application/vnd.oci.image.index.v1+json"
 MEDIA_TYPES = (
     "application/vnd.oci.image.layer.v1.tar+zstd",
     "application/vnd.docker.image.rootfs.diff.tar.zstd",
@@ -38,10 +39,10 @@ def diff_id(layer: bytes) -> str:
     return "sha256:" + hashlib.sha256(layer).hexdigest()
 
 
-def put(fake: FakeRegistry, *blobs: bytes, diff_ids: list[str], kind: str = MEDIA_TYPES[0]) -> None:
-    """Push an image of these layers as shop:v1."""
+def put(fake: FakeRegistry, *blobs: bytes, diff_ids: list[str], kind: str = MEDIA_TYPES[0]) -> str:
+    """Push an image of these layers as shop:v1; return its digest."""
     config = json.dumps({"rootfs": {"type": "layers", "diff_ids": diff_ids}}).encode()
-    fake.put(
+    return fake.put(
         "shop",
         {
             "schemaVersion": 2,
@@ -53,10 +54,11 @@ def put(fake: FakeRegistry, *blobs: bytes, diff_ids: list[str], kind: str = MEDI
     )
 
 
-def paths(fake: FakeRegistry, home: Path) -> list[str]:
+def paths(fake: FakeRegistry, home: Path, architecture: str = "") -> list[str]:
     registry = Registry(lambda host: None, Transport(pauses_s=()))
     with store.opened(home) as known:
-        files = contents.of_registry(registry, parse(f"{fake.host}/shop:v1"), known)
+        reference = parse(f"{fake.host}/shop:v1")
+        files = contents.of_registry(registry, reference, known, architecture)
     return [file.path for file in files]
 
 
@@ -114,3 +116,36 @@ def test_what_is_no_image_is_told(fake: FakeRegistry, tmp_path: Path) -> None:
     put(fake, b"one", b"two", diff_ids=[diff_id(b"one")])
     with pytest.raises(ImageError, match="no image"):
         paths(fake, tmp_path)
+
+
+def put_index(fake: FakeRegistry, *architectures: str) -> None:
+    """Push shop:v1 as an index of images, each with the one file /app/ARCHITECTURE."""
+    entries = []
+    for each in architectures:
+        library = (Path(__file__).parents[1] / "cpu/aarch64/elves/plain.elf").read_bytes()
+        content = layers.tar({f"app/{each}": library})
+        digest = put(fake, content, diff_ids=[diff_id(content)])
+        entries.append({"digest": digest, "platform": {"os": "linux", "architecture": each}})
+    fake.put("shop", {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}, "v1")
+
+
+@pytest.mark.parametrize(
+    ("held", "architecture", "read"),
+    [
+        (("arm64", "amd64"), "", "amd64"),
+        (("arm64",), "", "arm64"),
+        (("amd64", "arm64"), levels.ARM, "arm64"),
+        (("arm64", "amd64"), levels.X86, "amd64"),
+    ],
+)
+def test_platform_is_that_of_the_baseline(
+    fake: FakeRegistry, tmp_path: Path, held: tuple[str, ...], architecture: str, read: str
+) -> None:
+    put_index(fake, *held)
+    assert paths(fake, tmp_path, architecture) == [f"/app/{read}"]
+
+
+def test_platform_that_is_not_there_is_told(fake: FakeRegistry, tmp_path: Path) -> None:
+    put_index(fake, "amd64")
+    with pytest.raises(ImageError, match="not for Linux on aarch64"):
+        paths(fake, tmp_path, levels.ARM)
