@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -86,15 +87,21 @@ def _ifuncs(elf: Elf) -> bool:
 
 def _native(elf: Elf) -> str:
     """Return the processor that -march=native became when this was compiled, "" otherwise."""
-    for name in _TEXTS:
-        section = elf.section(name)
-        text = _inflated(elf, section) if section else b""
+    for text in texts(elf):
         at = text.find(_NATIVE)
         if at >= 0:
             line = text[text.rfind(b"\0", 0, at) + 1 : at]
             march = _MARCH.search(line)
             return march[1].decode() if march else "native"
     return ""
+
+
+def texts(elf: Elf) -> Iterator[bytes]:
+    """Yield what sections may hold of the command lines of compilers."""
+    for name in _TEXTS:
+        section = elf.section(name)
+        if section:
+            yield _inflated(elf, section)
 
 
 def _inflated(elf: Elf, section: Section) -> bytes:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kaiun.cpu.guards import Mentions
 
 Buffer = bytes | mmap.mmap
-SCANNER = 6  # goes up with every change of what is found: cached facts of another one are void
+SCANNER = 7  # goes up with every change of what is found: cached facts of another one are void
 _SHOWN = 5  # names of functions that are kept for each set of features
 OTHER = "other"
 
@@ -48,6 +48,7 @@ class Facts:
     sse: int = 0  # in SSE's only; counted as far as it matters
     checks: tuple[str, ...] = ()
     native: str = ""
+    option: str = ""  # ARM: the -mcpu or -march of all of it
     needed: str = ""
     soname: str = ""
     problem: str = ""  # why the file cannot be read
@@ -108,13 +109,20 @@ def _of_x86(elf: Elf, *, exhaust: bool) -> Facts:
     asks = bool(told.checks) and not told.native and not whole and not is_dispatcher(elf.soname)
     groups = tuple(_groups(elf, found, Mentions(elf, found) if asks else None))
     return Facts(
-        X86, groups, share.vex, share.sse, told.checks, told.native, told.needed, elf.soname
+        X86,
+        groups,
+        share.vex,
+        share.sse,
+        told.checks,
+        told.native,
+        needed=told.needed,
+        soname=elf.soname,
     )
 
 
 def _of_arm(elf: Elf) -> Facts:
     from kaiun.cpu import evidence
-    from kaiun.cpu.aarch64 import exports, functions
+    from kaiun.cpu.aarch64 import exports, functions, producers
     from kaiun.cpu.aarch64.mentions import Mentions
     from kaiun.cpu.verdict import is_dispatcher
 
@@ -123,7 +131,8 @@ def _of_arm(elf: Elf) -> Facts:
     exported = exports.plain(elf, found)
     asks = bool(told.checks) and (bool(exported) or not is_dispatcher(elf.soname))
     groups = tuple(_groups(elf, found, Mentions(elf, found) if asks else None, exported))
-    return Facts(ARM, groups, checks=told.checks, native=told.native, soname=elf.soname)
+    option = producers.told(elf) if groups else ""
+    return Facts(ARM, groups, checks=told.checks, option=option, soname=elf.soname)
 
 
 def _groups(

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from kaiun.cpu.aarch64 import options
 from kaiun.cpu.levels import BIT, LEVELS, Baseline, to_features
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def judge(facts: Facts, path: str, baseline: Baseline) -> Verdict:
     if why := _risk(facts, baseline, noted=bool(noted)):
         return _verdict(Kind.RISK, why, above, lacking | noted)
     open_ = [group for group in above if not group.guarded]
-    if open_ and (why := _arm_risk(facts, path, open_)):
+    if open_ and (why := _arm_risk(facts, path, open_, baseline)):
         return _verdict(Kind.RISK, why, open_, _lacking(open_, baseline))
     return _checked(facts, path, above, baseline)
 
@@ -102,8 +103,10 @@ def _risk(facts: Facts, baseline: Baseline, *, noted: bool) -> str:
     return "" if facts.checks else "it never asks the CPU what it can do"
 
 
-def _arm_risk(facts: Facts, path: str, open_: list[Group]) -> str:
+def _arm_risk(facts: Facts, path: str, open_: list[Group], baseline: Baseline) -> str:
     """Return why a file for ARM that asks the CPU would crash all the same, "" if it need not."""
+    if facts.option and options.features(facts.option) & _lacking(open_, baseline):
+        return f"all of it is compiled with {facts.option}"
     exported = sum(group.count for group in open_ if group.exported)
     if exported >= FEWEST:
         return f"{exported} functions that others call need it, without a check"

@@ -5,5 +5,7 @@ words       the words of a section of code: instructions or data, and where bran
 pointers    the addresses that instructions make
 functions   the functions of a file, and what each of them needs
 exports     exported functions that do not say by their names what they need
+producers   the -mcpu or -march that debug information tells
+options     what these let a compiler use
 mentions    what code calls and which places in memory it mentions, for the guards
 """

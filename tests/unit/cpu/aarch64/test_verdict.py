@@ -42,6 +42,9 @@ def verdict(name: str, baseline: str, at: str = "/app/libsmall.so") -> Verdict:
         ("half-guarded", "graviton2", Kind.REVIEW, "sve"),
         ("contaminated", "graviton2", Kind.RISK, "sve"),
         ("contaminated", "graviton3", Kind.CLEAN, ""),
+        ("debug", "graviton2", Kind.RISK, "sve"),
+        ("debug", "graviton3", Kind.CLEAN, ""),
+        ("debug-n1", "graviton2", Kind.REVIEW, "sve"),  # its option does not allow SVE
         ("ifunc", "graviton2", Kind.GUARDED, "sve"),
         ("tables", "graviton2", Kind.RISK, "sha512"),
         ("tables-stripped", "graviton2", Kind.RISK, "sha512"),
@@ -66,6 +69,7 @@ def test_functions_are_named() -> None:
     [
         ("neoverse-v1", "it never asks the CPU what it can do"),
         ("outline-and-sve", "it asks the CPU for atomics only, in libgcc's way"),
+        ("debug", "all of it is compiled with -mcpu=neoverse-v1"),
         ("guarded", "imports getauxval"),
         ("guarded-by-mrs", "mrs of a register that tells in look"),
         ("ifunc", "STT_GNU_IFUNC"),

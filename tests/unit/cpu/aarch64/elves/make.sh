@@ -9,7 +9,7 @@ made() {
   name=$1 source=$2
   shift 2
   # shellcheck disable=SC2086 # several words
-  aarch64-linux-gnu-gcc -O3 -ffreestanding -fPIC $small "$@" -o "$name.elf" "$source" -lgcc
+  aarch64-linux-gnu-gcc -O3 -ffreestanding -fPIC -ffile-prefix-map="$PWD"=. $small "$@" -o "$name.elf" "$source" -lgcc
 }
 made plain vectors.c -static
 made neoverse-n1 vectors.c -static -mcpu=neoverse-n1
@@ -23,6 +23,8 @@ made guarded-stripped guarded.c -shared -s
 made guarded-by-mrs guarded.c -shared -DWITH_MRS
 made half-guarded guarded.c -shared -DHASTY
 made contaminated contaminated.c -shared -mcpu=neoverse-v1
+made debug contaminated.c -shared -g -fvisibility=hidden -mcpu=neoverse-v1
+made debug-n1 guarded.c -shared -DHASTY -g -mcpu=neoverse-n1
 made ifunc ifunc.c -shared
 made tables tables.s -shared
 made tables-stripped tables.s -shared -s
