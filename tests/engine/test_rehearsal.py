@@ -110,6 +110,25 @@ def test_health_by_label_holds_a_deployment_back(start: Start, family: str) -> N
     wait_rollout(ecs, "c", "web")
 
 
+def test_what_ends_at_once_never_completes_a_deployment_however_fast_the_clock(
+    start: Start, family: str
+) -> None:
+    ecs = start("--time-scale", "2000").client("ecs")
+    ecs.create_cluster(clusterName="c")
+    register(ecs, family, container(dockerLabels=null(exit=1)))
+    breaker = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
+    ecs.create_service(
+        cluster="c", serviceName="web", taskDefinition=family, desiredCount=12,
+        deploymentConfiguration=breaker,
+    )  # fmt: skip
+    states = until(lambda: [s for s in rollout_states(ecs) if s != "IN_PROGRESS"])
+    assert states == ["FAILED"]
+
+
+def rollout_states(ecs: Any) -> list[str]:
+    return [d["rolloutState"] for d in describe(ecs, "c", "web")["deployments"]]
+
+
 @pytest.mark.parametrize(("label", "value"), [("run_ms", "soon"), ("nonsense", "1"), ("exit", "-")])
 def test_label_that_cannot_be_is_why_the_container_does_not_start(
     ecs: Any, cluster: str, family: str, label: str, value: str

@@ -1,8 +1,9 @@
 """Random calls against an engine and a simple model of what ECS promises, for hypothesis.
 
 The model knows what was asked for: which services with how many tasks of which definition, which
-one-off tasks and how they end, which instances. Each call is checked by what the model expects,
-errors too; `settle` waits until the engine has made everything true and compares.
+one-off tasks and how they end, which instances; all services are in one registry of Cloud Map. Each
+call is checked by what the model expects, errors too; `settle` waits until the engine has made
+everything true and compares.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ class Fleet(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.cluster = f"model-{next(_numbers)}"
+        self.registry = self._make_registry()
         self._connect()
         self.definitions: dict[str, str] = {}  # ARN → behaviour, those that are ACTIVE
         self.retired: list[str] = []
@@ -67,6 +69,17 @@ class Fleet(RuleBasedStateMachine):
         self.ecs.create_cluster(clusterName=self.cluster)
         for behaviour in ("steady", "exits 7"):
             self.register(behaviour)
+
+    def _make_registry(self) -> str:
+        """Return the ARN of a registry of this cluster alone."""
+        cloud_map = self.engine.client("servicediscovery")
+        started = cloud_map.create_http_namespace(Name=self.cluster)["OperationId"]
+        done = cloud_map.get_operation(OperationId=started)["Operation"]
+        made = cloud_map.create_service(
+            Name="all", NamespaceId=done["Targets"]["NAMESPACE"], HealthCheckCustomConfig={}
+        )
+        cloud_map.close()
+        return str(made["Service"]["Arn"])
 
     def _definition(self, pick: int, behaviours: tuple[str, ...] = SERVING) -> str:
         fitting = [arn for arn, own in self.definitions.items() if own in behaviours]
@@ -108,7 +121,8 @@ class Fleet(RuleBasedStateMachine):
             return
         self._gone(name)
         configuration = {} if daemon else {"deploymentConfiguration": BREAKER}
-        self.ecs.create_service(**call, **kind, **configuration)
+        registries = [{"registryArn": self.registry}]
+        self.ecs.create_service(**call, **kind, **configuration, serviceRegistries=registries)
         self.services[name] = Service(definition, desired, daemon)
 
     def _gone(self, name: str) -> None:
@@ -267,6 +281,7 @@ class Fleet(RuleBasedStateMachine):
                 **call,
                 taskDefinition=self._definition(pick),
                 scale={"value": scale, "unit": "PERCENT"},
+                serviceRegistries=[{"registryArn": self.registry}],
             )
             self.external.scales[answer["taskSet"]["id"]] = scale
 
@@ -293,12 +308,17 @@ class Fleet(RuleBasedStateMachine):
     def _restart(self) -> None:
         self.engine.kill()
         self.engine.start()
-        self.ecs.close()
+        self._disconnect()
         self._connect()
 
     def _connect(self) -> None:
         self.ecs = self.engine.client("ecs")
-        self.seen = Seen(self.ecs, self.cluster)
+        self.cloud_map = self.engine.client("servicediscovery")
+        self.seen = Seen(self.ecs, self.cluster, self.cloud_map, self.registry)
+
+    def _disconnect(self) -> None:
+        self.ecs.close()
+        self.cloud_map.close()
 
     @rule()
     def settle(self) -> None:
@@ -310,6 +330,10 @@ class Fleet(RuleBasedStateMachine):
         wait_true(lambda: self.seen.check_services(self.services, self._machines()))
         wait_true(lambda: self.seen.check_external(self.external))
         wait_true(lambda: self.seen.check_tasks(self.tasks))
+        wait_true(lambda: self.seen.check_registered(self._names()))
+
+    def _names(self) -> list[str]:
+        return [*sorted(self.services), *(["external"] if self.external else [])]
 
     def _machines(self) -> int:
         """Return how many instances take tasks: this machine and those that are not drained."""
@@ -332,9 +356,9 @@ class Fleet(RuleBasedStateMachine):
         if not hasattr(self, "services"):
             return
         self.settle()
-        names = [*sorted(self.services), *(["external"] if self.external else [])]
+        names = self._names()
         wait_true(lambda: self.seen.check_rest(names))
         before = self.seen.everything(names)
         self._restart()
         assert not (found := list(differences(before, self.seen.everything(names)))), found
-        self.ecs.close()
+        self._disconnect()

@@ -36,9 +36,11 @@ class External:
 class Seen:
     """One cluster, as its clients see it."""
 
-    def __init__(self, ecs: Any, cluster: str) -> None:
+    def __init__(self, ecs: Any, cluster: str, cloud_map: Any, registry: str) -> None:
         self._ecs = ecs
         self._cluster = cluster
+        self._cloud_map = cloud_map
+        self._registry = registry  # ARN
 
     def services(self, names: list[str]) -> list[dict[str, Any]]:
         if not names:
@@ -83,6 +85,17 @@ class Seen:
         wanted = sum(end is None for end in asked.values())
         left = self._listed(startedBy="model")
         return "" if len(left) == wanted else f"{len(left)} one-off tasks run, not {wanted}"
+
+    def check_registered(self, names: list[str]) -> str:
+        """The tasks of these services are the instances of their registry, and healthy."""
+        tasks = [arn for name in names for arn in self._listed(serviceName=name)]
+        wanted = {arn.rpartition("/")[2]: "HEALTHY" for arn in tasks}
+        answer = self._cloud_map.get_instances_health_status(
+            ServiceId=self._registry, MaxResults=100
+        )
+        assert "NextToken" not in answer
+        found = answer["Status"]
+        return "" if found == wanted else f"registered: {wanted}, found {found}"
 
     def _listed(self, **chosen: str) -> list[str]:
         pages = self._ecs.get_paginator("list_tasks").paginate(cluster=self._cluster, **chosen)

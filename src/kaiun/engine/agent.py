@@ -92,6 +92,10 @@ class Agent:
             touch(self._world, task)
             self._world.wake_task(seen.task_id)
 
+    def hear(self) -> None:
+        """Observe what has happened by now."""
+        self._runtime.hear()
+
     def lost(self, seen: set[tuple[str, str]]) -> None:
         """Mark as GONE every container that ran before and that the runtime did not show."""
         for task in self._world.tasks.values():

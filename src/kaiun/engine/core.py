@@ -97,6 +97,7 @@ class Core:
             self._collect_due(now)
             drains = self._targets.turn()
             for _ in range(_ROUNDS):
+                self._agent.hear()
                 if not (world.dirty_tasks or world.dirty_services):
                     break
                 self._step_tasks()

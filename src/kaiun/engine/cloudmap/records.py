@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import secrets
 import string
-from collections.abc import Sequence
 from typing import Final
 
-from kaiun.engine.operations.common import name_of, page
 from kaiun.engine.protocol.errors import ApiError
 from kaiun.engine.store import Doc
 from kaiun.engine.world import World
 
 OPERATIONS_KEPT: Final = 500
-PAGE: Final = 100
 _ALPHABET: Final = string.ascii_lowercase + string.digits
 
 
@@ -25,13 +22,18 @@ def new_id(kind: str) -> str:
     return f"{kind}-" + "".join(secrets.choice(_ALPHABET) for _ in range(16))
 
 
+def id_of(reference: str) -> str:
+    """Return the id that an ARN ends with, or the id itself."""
+    return reference.rpartition("/")[2]
+
+
 def invalid(message: str) -> ApiError:
     return ApiError("InvalidInput", message)
 
 
 def find_namespace(world: World, reference: str) -> Doc:
     """Return a namespace by id or ARN. Raises NamespaceNotFound."""
-    found = world.cloud_map.namespaces.get(name_of(reference))
+    found = world.cloud_map.namespaces.get(id_of(reference))
     if found is None or not _is_named(found, reference):
         raise ApiError("NamespaceNotFound", f"No namespace found with {reference}.")
     return found
@@ -39,7 +41,7 @@ def find_namespace(world: World, reference: str) -> Doc:
 
 def find_registry(world: World, reference: str) -> Doc:
     """Return a service of Cloud Map by id or ARN. Raises ServiceNotFound."""
-    found = world.cloud_map.registries.get(name_of(reference))
+    found = world.cloud_map.registries.get(id_of(reference))
     if found is None or not _is_named(found, reference):
         raise ApiError("ServiceNotFound", f"Service with ID: {reference} was not found.")
     return found
@@ -125,10 +127,3 @@ def note_operation(world: World, kind: str, targets: Doc) -> str:
     for old in list(world.cloud_map.operations)[:-OPERATIONS_KEPT]:
         del world.cloud_map.operations[old]
     return operation_id
-
-
-def listed(name: str, items: Sequence[Doc], params: Doc) -> Doc:
-    """Return a page of items in Cloud Map's form."""
-    asked = {"nextToken": params.get("NextToken"), "maxResults": params.get("MaxResults")}
-    part, following = page(items, asked, limit=PAGE, error=invalid)
-    return {name: part, "NextToken": following} if following else {name: part}

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Final
 
 from kaiun.engine.cloudmap import records
-from kaiun.engine.operations.common import name_of
 from kaiun.engine.protocol.errors import ApiError
 from kaiun.engine.runtime.base import RuntimeFailure
 from kaiun.engine.store import Doc
@@ -55,7 +54,7 @@ def _register(world: World, task: Doc) -> None:
     own = task["_"]
     own["registered"] = True
     for entry in own["service_registries"]:
-        registry = world.cloud_map.registries.get(name_of(entry["registryArn"]))
+        registry = world.cloud_map.registries.get(records.id_of(entry["registryArn"]))
         if registry is not None:
             told = _attributes(world, task, entry)
             if "HealthCheckCustomConfig" in registry:
@@ -80,11 +79,11 @@ def _tell_health(world: World, task: Doc) -> None:
 def _registries(world: World, own: Doc) -> list[Doc]:
     """Return those of a task's registries that it is registered in."""
     kept = world.cloud_map
-    found = (kept.registries.get(name_of(e["registryArn"])) for e in own["service_registries"])
+    ids = [records.id_of(entry["registryArn"]) for entry in own["service_registries"]]
     return [
-        registry
-        for registry in found
-        if registry and records.instance_key(registry["Id"], own["id"]) in kept.instances
+        kept.registries[registry_id]
+        for registry_id in ids
+        if records.instance_key(registry_id, own["id"]) in kept.instances
     ]
 
 
@@ -99,7 +98,7 @@ def _attributes(world: World, task: Doc, entry: Doc) -> Doc:
     told = {
         "AVAILABILITY_ZONE": task["availabilityZone"],
         "AWS_INSTANCE_IPV4": _address(task, entry),
-        "ECS_CLUSTER_NAME": name_of(task["clusterArn"]),
+        "ECS_CLUSTER_NAME": task["clusterArn"].rpartition("/")[2],
         "ECS_SERVICE_NAME": task["group"].partition(":")[2],
         "ECS_TASK_DEFINITION_FAMILY": definition["family"],
         "REGION": world.identity.region,

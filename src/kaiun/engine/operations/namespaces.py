@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 
 from kaiun.engine.cloudmap import filters, records
 from kaiun.engine.cloudmap.records import find_namespace, invalid, note_operation
 from kaiun.engine.dispatch import Params, operation
-from kaiun.engine.operations.common import name_of, shown
+from kaiun.engine.operations.common import name_of, page, shown
 from kaiun.engine.protocol.errors import ApiError
 from kaiun.engine.store import Doc
 from kaiun.engine.world import World
 
 SOA_TTL_S = 15
+PAGE = 100
 
 
 @operation("servicediscovery", "CreateHttpNamespace")
@@ -79,6 +81,13 @@ def _properties(params: Params, kind: str, *, taken: bool) -> Doc:
     return properties
 
 
+def listed(name: str, items: Sequence[Doc], params: Params) -> Params:
+    """Return a page of items in Cloud Map's form."""
+    asked = {"nextToken": params.get("NextToken"), "maxResults": params.get("MaxResults")}
+    part, following = page(items, asked, limit=PAGE, error=invalid)
+    return {name: part, "NextToken": following} if following else {name: part}
+
+
 def _view(world: World, namespace: Doc) -> Doc:
     count = len(records.registries_in(world, namespace["Id"]))
     return {**shown(namespace), "ServiceCount": count}
@@ -98,7 +107,7 @@ def list_namespaces(world: World, params: Params) -> Params:
         "RESOURCE_OWNER": lambda _: "SELF",
     }
     found = filters.chosen(world.cloud_map.namespaces.values(), params.get("Filters", ()), values)
-    answer = records.listed("Namespaces", found, params)
+    answer = listed("Namespaces", found, params)
     return {**answer, "Namespaces": [_summary(world, n) for n in answer["Namespaces"]]}
 
 
@@ -172,7 +181,7 @@ def list_operations(world: World, params: Params) -> Params:
     newest = reversed(world.cloud_map.operations.values())
     found = filters.chosen(newest, params.get("Filters", ()), values)
     brief = [{"Id": o["Id"], "Status": o["Status"]} for o in found]
-    return records.listed("Operations", brief, params)
+    return listed("Operations", brief, params)
 
 
 @operation("servicediscovery", "ListTagsForResource")

@@ -7,6 +7,7 @@ import random
 from kaiun.engine.cloudmap import filters, records
 from kaiun.engine.cloudmap.records import find_instance, find_registry, invalid, status_of
 from kaiun.engine.dispatch import Params, operation
+from kaiun.engine.operations.namespaces import listed
 from kaiun.engine.protocol.errors import ApiError
 from kaiun.engine.store import Doc
 from kaiun.engine.world import World
@@ -74,7 +75,7 @@ def _view(world: World, instance: Doc) -> Doc:
 @operation("servicediscovery", "ListInstances")
 def list_instances(world: World, params: Params) -> Params:
     found = records.instances_of(world, find_registry(world, params["ServiceId"]))
-    answer = records.listed("Instances", [_view(world, i) for i in found], params)
+    answer = listed("Instances", [_view(world, i) for i in found], params)
     return {"ResourceOwner": world.identity.account, **answer}
 
 
@@ -85,7 +86,7 @@ def get_instances_health_status(world: World, params: Params) -> Params:
         found = [find_instance(world, registry, one) for one in params["Instances"]]
     else:
         found = records.instances_of(world, registry)
-    answer = records.listed("Status", found, params)
+    answer = listed("Status", found, params)
     return {**answer, "Status": {i["id"]: status_of(registry, i) for i in answer["Status"]}}
 
 

@@ -8,6 +8,7 @@ from kaiun.engine.cloudmap import filters, records
 from kaiun.engine.cloudmap.records import find_registry, invalid
 from kaiun.engine.dispatch import Params, operation
 from kaiun.engine.operations.common import shown
+from kaiun.engine.operations.namespaces import listed
 from kaiun.engine.protocol.errors import ApiError
 from kaiun.engine.store import Doc
 from kaiun.engine.world import World
@@ -104,7 +105,7 @@ def list_services(world: World, params: Params) -> Params:
         "RESOURCE_OWNER": lambda _: "SELF",
     }
     found = filters.chosen(world.cloud_map.registries.values(), params.get("Filters", ()), values)
-    answer = records.listed("Services", found, params)
+    answer = listed("Services", found, params)
     return {**answer, "Services": [_summary(world, r) for r in answer["Services"]]}
 
 

@@ -248,6 +248,12 @@ class Runtime(Protocol):
     def lines_kept(self) -> None:
         """Be told that every line handed to the sink is stored: the next engine goes on there."""
 
+    def hear(self) -> None:
+        """Observe what has happened by now, where that is known and only not told yet.
+
+        Called before anything is decided by the clock.
+        """
+
     async def prepare(self, task: TaskSpec) -> None:
         """Pull the images, make the task's network. Raises RuntimeFailure."""
 

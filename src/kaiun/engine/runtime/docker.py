@@ -101,6 +101,9 @@ class DockerRuntime:
         """All lines that the sink was given until now are safe: a next engine goes on there."""
         self._positions.write()
 
+    def hear(self) -> None:
+        """Nothing: what happens is told by Docker as it happens."""
+
     async def prepare(self, task: TaskSpec) -> None:
         images = {spec.image: spec.login for spec in task.containers}
         pulls = (self._ground.image(image, login) for image, login in images.items())

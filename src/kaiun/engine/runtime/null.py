@@ -11,7 +11,7 @@ import json
 import sqlite3
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -31,6 +31,7 @@ from kaiun.engine.runtime.base import (
     Usage,
 )
 from kaiun.engine.runtime.behaviour import PREFIX, Behaviour, behaviour_of
+from kaiun.engine.runtime.null_agenda import Agenda
 from kaiun.engine.runtime.null_exec import Echo
 
 _FIRST_PORT = 32768
@@ -61,7 +62,7 @@ class NullRuntime:
         self._count = 0
         self._behaviours: dict[tuple[str, str], Behaviour] = {}
         self._echoes: dict[str, list[Echo]] = defaultdict(list)  # sessions, by task
-        self._timers: set[asyncio.TimerHandle] = set()
+        self._agenda = Agenda(self._clock)
         self._next_port = 0
 
     async def open(self, observe: Observe, sink: Sink) -> None:
@@ -77,6 +78,9 @@ class NullRuntime:
 
     def lines_kept(self) -> None:
         """These containers write nothing."""
+
+    def hear(self) -> None:
+        self._agenda.hear()
 
     async def prepare(self, task: TaskSpec) -> None:
         for container in task.containers:
@@ -148,25 +152,16 @@ class NullRuntime:
         }
 
     def _plan_end(self, row: Row) -> None:
-        """Set the timers for what will be observed of a container: its health, its own end."""
+        """Plan what will be observed of a container: its health, its own end."""
         if row["finished"] is not None:
             return
         behaviour = self._of(row)
         if behaviour.run_ms is not None:
             ends_at = row["started"] + behaviour.run_ms / 1000
-            self._at(ends_at, lambda: self._end_by_itself(row))
+            self._agenda.plan(ends_at, lambda: self._end_by_itself(row))
         if row["checked"]:
             known_at = row["started"] + behaviour.health_ms / 1000
-            self._at(known_at, lambda: self._judge(row))
-
-    def _at(self, when: float, act: Callable[[], None]) -> None:
-        def fire() -> None:
-            self._timers.discard(handle)
-            act()
-
-        delay = max(0.0, when - self._clock.now())
-        handle = asyncio.get_running_loop().call_later(self._clock.real_s(delay), fire)
-        self._timers.add(handle)
+            self._agenda.plan(known_at, lambda: self._judge(row))
 
     def _judge(self, row: Row) -> None:
         row["judged"] = True
@@ -261,8 +256,7 @@ class NullRuntime:
         pass
 
     async def close(self) -> None:
-        for timer in self._timers:
-            timer.cancel()
+        self._agenda.close()
         self._db.close()
 
     def is_target_healthy(self, task_id: str, path: str) -> bool:
