@@ -169,7 +169,7 @@ def test_https_listener_has_a_certificate_and_a_policy(elbv2: Any, balancer: str
         "Port": next(_ports),
         "DefaultActions": [{"Type": "forward", "TargetGroupArn": arn}],
     }
-    with pytest.raises(ClientError, match="CertificateNotFound"):
+    with pytest.raises(ClientError, match="A certificate must be specified"):
         elbv2.create_listener(**request)
     made = elbv2.create_listener(**request, Certificates=[{"CertificateArn": CERTIFICATE}])
     listener = made["Listeners"][0]
@@ -211,6 +211,28 @@ def test_ports_of_one_address_are_targets_of_their_own(elbv2: Any, balancer: str
     elbv2.deregister_targets(TargetGroupArn=arn, Targets=targets[:1])
     until(lambda: states() == {8002: "healthy"})
     assert states(targets[0]) == {8001: "unused"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("source_ip", "Stickiness type 'source_ip' is not supported for target groups with the"),
+        ("source_ip_dest_ip", r"must be one of \[app_cookie, lb_cookie, source_ip\]"),
+    ],
+)
+def test_stickiness_is_by_cookie_alone(elbv2: Any, kind: str, said: str) -> None:
+    wanted = [{"Key": "stickiness.type", "Value": kind}]
+    with pytest.raises(ClientError, match=said) as refused:
+        elbv2.modify_target_group_attributes(TargetGroupArn=group(elbv2), Attributes=wanted)
+    assert refused.value.response["Error"]["Code"] == "InvalidConfigurationRequest"
+
+
+def test_listeners_speak_http_alone(elbv2: Any, balancer: str) -> None:
+    forward = [{"Type": "forward", "TargetGroupArn": group(elbv2)}]
+    with pytest.raises(ClientError, match="'TCP' must be one of 'HTTP, HTTPS'"):
+        elbv2.create_listener(
+            LoadBalancerArn=balancer, Protocol="TCP", Port=next(_ports), DefaultActions=forward
+        )
 
 
 def test_tags_come_and_go(elbv2: Any, balancer: str) -> None:

@@ -24,7 +24,7 @@ def https_members(params: Params, protocol: str) -> Doc:
             )
         return {}
     if not given:
-        raise ApiError("CertificateNotFound", "A certificate must be specified for HTTPS listeners")
+        raise validation_error("A certificate must be specified for HTTPS listeners")
     if len(given) != 1:
         raise validation_error("Exactly one default certificate must be specified")
     return {

@@ -181,7 +181,7 @@ def _full_action(world: World, action: Doc) -> Doc:
         raise ApiError("InvalidLoadBalancerAction", "A forward action needs a target group")
     weights = forward_weights(action)
     for arn, _ in weights:
-        find(world.target_groups, arn, "TargetGroup", "Target group")
+        find(world.target_groups, arn, "TargetGroup", "Target groups")
     config = {
         "TargetGroups": [{"TargetGroupArn": arn, "Weight": weight} for arn, weight in weights],
         "TargetGroupStickinessConfig": action.get("ForwardConfig", {}).get(

@@ -24,6 +24,7 @@ from kaiun.engine.operations.elb_common import (
     show_attributes,
     validation_error,
 )
+from kaiun.engine.operations.rule_conditions import read_conditions
 from kaiun.engine.protocol.errors import ApiError
 from kaiun.engine.store import Doc
 from kaiun.engine.world import World
@@ -64,9 +65,7 @@ def _check_protocol(protocol: str | None) -> None:
     if protocol is None:
         raise validation_error("A listener protocol must be specified")
     if protocol not in ("HTTP", "HTTPS"):
-        raise ApiError(
-            "UnsupportedProtocol", f"{protocol} listeners are not supported by this local ECS"
-        )
+        raise validation_error(f"Listener protocol '{protocol}' must be one of 'HTTP, HTTPS'")
 
 
 def _check_port(world: World, port: int, own: str | None) -> None:
@@ -186,34 +185,6 @@ def _make_rule(
     return rule
 
 
-_CONFIGS = {
-    "host-header": "HostHeaderConfig",
-    "path-pattern": "PathPatternConfig",
-    "http-request-method": "HttpRequestMethodConfig",
-    "source-ip": "SourceIpConfig",
-    "http-header": "HttpHeaderConfig",
-    "query-string": "QueryStringConfig",
-}
-
-
-def _conditions(given: Sequence[Doc]) -> list[Doc]:
-    """Return conditions as ELBv2 gives them back: Values both ways where they may be."""
-    full = []
-    for condition in given:
-        field = condition.get("Field", "")
-        if field not in _CONFIGS:
-            raise validation_error(f"Condition field '{field}' must be one of '{[*_CONFIGS]}'")
-        config = _CONFIGS[field]
-        values = condition.get(config, {}).get("Values") or condition.get("Values")
-        if not values:
-            raise validation_error("A condition value must be specified")
-        merged = {**condition, config: {**condition.get(config, {}), "Values": values}}
-        if field in ("host-header", "path-pattern"):
-            merged["Values"] = values
-        full.append(merged)
-    return full
-
-
 def _check_priority(world: World, listener: str, priority: int, own: str | None) -> None:
     for rule in rules_of(world, listener):
         if rule["Priority"] == str(priority) and rule["RuleArn"] != own:
@@ -223,7 +194,7 @@ def _check_priority(world: World, listener: str, priority: int, own: str | None)
 @operation("elasticloadbalancing", "CreateRule")
 def create_rule(world: World, params: Params) -> Params:
     listener = _find(world, params["ListenerArn"])
-    conditions = _conditions(params["Conditions"])
+    conditions = read_conditions(params["Conditions"])
     actions = check_actions(world, params["Actions"])
     _check_priority(world, listener["ListenerArn"], params["Priority"], None)
     rule = _make_rule(
@@ -246,7 +217,7 @@ def modify_rule(world: World, params: Params) -> Params:
             "OperationNotPermitted", f"Default rule '{rule['RuleArn']}' cannot be modified"
         )
     if "Conditions" in params:
-        rule["Conditions"] = _conditions(params["Conditions"])
+        rule["Conditions"] = read_conditions(params["Conditions"])
     if "Actions" in params:
         rule["Actions"] = check_actions(world, params["Actions"])
     world.rules.touch(rule["RuleArn"])

@@ -159,13 +159,30 @@ def describe_target_group_attributes(world: World, params: Params) -> Params:
 @operation("elasticloadbalancing", "ModifyTargetGroupAttributes")
 def modify_target_group_attributes(world: World, params: Params) -> Params:
     doc = _find(world, params)
-    delay = read_attributes(params).get("deregistration_delay.timeout_seconds", "0")
+    given = read_attributes(params)
+    delay = given.get("deregistration_delay.timeout_seconds", "0")
     if not (delay.isdecimal() and int(delay) <= 3600):
         raise validation_error("deregistration_delay.timeout_seconds must be 0 to 3600")
+    _check_stickiness(doc["Protocol"], given.get("stickiness.type", "lb_cookie"))
     answer = set_attributes(doc, params, ATTRIBUTES)
     world.target_groups.touch(doc["TargetGroupArn"])
     world.registrar.rewire()
     return answer
+
+
+def _check_stickiness(protocol: str, kind: str) -> None:
+    """Raise for a type of stickiness that is not an application load balancer's."""
+    if kind not in ("app_cookie", "lb_cookie", "source_ip"):
+        raise _unconfigurable("'Stickiness type' must be one of [app_cookie, lb_cookie, source_ip]")
+    if kind == "source_ip":
+        raise _unconfigurable(
+            f"Stickiness type '{kind}' is not supported for target groups with the {protocol} "
+            "protocol"
+        )
+
+
+def _unconfigurable(message: str) -> ApiError:
+    return ApiError("InvalidConfigurationRequest", message)
 
 
 @operation("elasticloadbalancing", "RegisterTargets")
@@ -264,4 +281,4 @@ def _check_port(group: Doc, port: int) -> str:
 
 
 def _find(world: World, params: Params) -> Doc:
-    return find(world.target_groups, params["TargetGroupArn"], "TargetGroup", "Target group")
+    return find(world.target_groups, params["TargetGroupArn"], "TargetGroup", "Target groups")
