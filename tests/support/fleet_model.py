@@ -252,13 +252,18 @@ class Fleet(RuleBasedStateMachine):
     @precondition(lambda self: "DRAINING" in self.instances.values())
     @rule()
     def remove_instance(self) -> None:
+        """It is refused while something runs there. In the end the instance is gone, wherever
+        tasks were put: what can be done next must not depend on that."""
         self.settle()
         arn = next(arn for arn, status in self.instances.items() if status == "DRAINING")
         call = {"cluster": self.cluster, "containerInstance": arn}
         if self.ecs.list_tasks(cluster=self.cluster, containerInstance=arn)["taskArns"]:
             with refused("InvalidParameterException"):
                 self.ecs.deregister_container_instance(**call)
-            return
+        for task in [task for task, end in self.tasks.items() if end is None]:
+            self.ecs.stop_task(cluster=self.cluster, task=task)
+            del self.tasks[task]
+        wait_true(lambda: self.seen.check_empty(arn))
         self.ecs.deregister_container_instance(**call)
         del self.instances[arn]
 

@@ -86,6 +86,15 @@ class Seen:
         left = self._listed(startedBy="model")
         return "" if len(left) == wanted else f"{len(left)} one-off tasks run, not {wanted}"
 
+    def check_empty(self, instance: str) -> str:
+        """Nothing runs on an instance, nor is about to stop there."""
+        on_it = [
+            *self._listed(containerInstance=instance, desiredStatus="RUNNING"),
+            *self._listed(containerInstance=instance, desiredStatus="STOPPED"),
+        ]
+        left = {task["lastStatus"] for task in self._described(on_it)} - {"STOPPED"}
+        return f"tasks on an instance that is drained: {left}" if left else ""
+
     def check_registered(self, names: list[str]) -> str:
         """The tasks of these services are the instances of their registry, and healthy."""
         tasks = [arn for name in names for arn in self._listed(serviceName=name)]
