@@ -2,6 +2,9 @@
 
 A client before version 23 has BuildKit inside (DOCKER_BUILDKIT=1); later ones leave it to the
 buildx plugin, without which they cannot. The first on PATH may thus be useless and the next fine.
+
+With buildx the engine's own builder is named, whichever the user has chosen: kaiun builds on images
+of the engine, which builders in containers of their own do not see.
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ class Client:
     program: str
     version: str
     buildx: bool
+    builder: str = ""  # of buildx: the engine's own
     config: str = ""  # a directory in place of docker's own configuration
 
     def build_command(self, *, load: bool = True) -> list[str]:
@@ -45,9 +49,11 @@ class Client:
     def environment(self) -> dict[str, str]:
         """Return the environment for any call: BuildKit on, no attestations, English."""
         config = {"DOCKER_CONFIG": self.config} if self.config else {}
+        builder = {"BUILDX_BUILDER": self.builder} if self.builder else {}
         return (
             os.environ
             | config
+            | builder
             | {
                 "DOCKER_BUILDKIT": "1",
                 "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
@@ -136,8 +142,16 @@ def _examine(program: str) -> Client | str:
     if major < _NEEDS_BUILDX:
         return Client(program, number, buildx=False)
     if _call(program, "buildx", "version").returncode == 0:
-        return Client(program, number, buildx=True)
+        return Client(program, number, buildx=True, builder=_builder(program))
     return f"version {number} needs the buildx plugin, which is not installed"
+
+
+def _builder(program: str) -> str:
+    """Return the builder of the engine that the client talks to: it has the context's name.
+
+    Source: Docker, "Build drivers": the docker driver is made by itself, one for each context.
+    """
+    return _call(program, "context", "show").stdout.strip() or "default"
 
 
 def _call(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -18,6 +18,7 @@ esac"""
 PLUGIN = """case "$1" in
   --version) echo "Docker version 28.2.2, build e6534b4";;
   buildx) echo "github.com/docker/buildx v0.24.0 d0e5e86";;
+  context) echo colima;;
 esac"""
 PODMAN = "echo podman version 4.3.1"
 ANCIENT = 'echo "Docker version 17.09.0-ce, build afdb6d4"'
@@ -40,6 +41,14 @@ def test_plugin_makes_a_newer_client_able(tmp_path: Path) -> None:
     found = select((program(tmp_path / "a", PLUGIN), program(tmp_path / "b", BUILT_IN)))
     assert (found.version, found.buildx) == ("28.2.2", True)
     assert found.build_command()[1:] == ["buildx", "build", "--load"]
+
+
+def test_builder_of_the_engine_is_taken_whichever_is_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BUILDX_BUILDER", "in-a-container")
+    found = select((program(tmp_path, PLUGIN),))
+    assert found.environment()["BUILDX_BUILDER"] == "colima"
 
 
 def test_error_tells_what_was_tried_and_what_to_install(tmp_path: Path) -> None:
