@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 MAGIC = b"\x7fELF"
+_TOO_HIGH = "an address is none that a process has"
 _PREFIX = b"\x7fELF\x02\x01"  # 64 bits, little endian
 ET_EXEC, ET_DYN = 2, 3
 EM_X86_64, EM_AARCH64 = 62, 183
@@ -33,6 +34,7 @@ SHF_ALLOC, SHF_EXECINSTR, SHF_COMPRESSED = 2, 4, 0x800
 PT_LOAD, PT_DYNAMIC = 1, 2
 STT_OBJECT, STT_FUNC, STT_GNU_IFUNC = 1, 2, 10
 DT_SONAME = 14
+_HIGHEST = 1 << 62  # addresses above are a kernel's, or wrong; sums of two fit into 64 bits
 _LONGEST_NAME = 1 << 16  # bytes; what goes on is none
 
 _SECTION = np.dtype(
@@ -135,6 +137,8 @@ class Elf:
         self.data = data
         self.kind, self.machine = struct.unpack_from("<HH", data, 16)
         self.entry, self._phoff, self._shoff = struct.unpack_from("<QQQ", data, 24)
+        if self.entry >= _HIGHEST:
+            raise BadElf(_TOO_HIGH)
         self._phnum, _, self._shnum, self._shstrndx = struct.unpack_from("<4H", data, 56)
 
     @property
@@ -144,14 +148,14 @@ class Elf:
 
     @cached_property
     def segments(self) -> Array:
-        return self._array(_SEGMENT, self._phoff, self._phnum)
+        return _low(self._array(_SEGMENT, self._phoff, self._phnum), "offset", "address", "memory")
 
     @cached_property
     def sections(self) -> list[Section]:
         """Return the sections; [] for a file that has none."""
         if not self._shoff or not self._shnum:
             return []
-        table = self._array(_SECTION, self._shoff, self._shnum)
+        table = _low(self._array(_SECTION, self._shoff, self._shnum), "offset", "address", "size")
         index = self._shstrndx if self._shstrndx < len(table) else 0
         start = int(table["offset"][index])
         names = self.data[start : start + int(table["size"][index])]
@@ -260,6 +264,13 @@ class Elf:
         if offset + count * dtype.itemsize > len(self.data):
             raise BadElf("a table ends behind the file")
         return np.frombuffer(self.data, dtype, count, offset)
+
+
+def _low(table: Array, *fields: str) -> Array:
+    """Return a table in which these fields are addresses that a process can have."""
+    if any((table[each] >= _HIGHEST).any() for each in fields):
+        raise BadElf(_TOO_HIGH)
+    return table
 
 
 def _name(names: bytes | mmap.mmap, start: int) -> str:

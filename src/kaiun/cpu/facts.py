@@ -80,7 +80,7 @@ def of_file(data: Buffer, *, exhaust: bool = False) -> Facts | None:
 
     With `exhaust` every byte of code is decoded: the same facts, for tests and benches.
     """
-    from kaiun.cpu.elf import EM_AARCH64, EM_X86_64, BadElf, Elf
+    from kaiun.cpu.elf import EM_AARCH64, EM_X86_64, Elf
 
     try:
         elf = Elf(data)
@@ -89,7 +89,7 @@ def of_file(data: Buffer, *, exhaust: bool = False) -> Facts | None:
         if elf.machine == EM_AARCH64:
             return _of_arm(elf)
         return _of_x86(elf, exhaust=exhaust) if elf.machine == EM_X86_64 else Facts(OTHER)
-    except BadElf as problem:
+    except ValueError as problem:  # BadElf; or iced-x86's, of places outside of the code
         return Facts(OTHER, problem=str(problem))
 
 

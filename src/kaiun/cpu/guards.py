@@ -146,7 +146,7 @@ def _roots(elf: Elf, found: Found[Any], graph: _Graph) -> set[int]:
     if symbols is not None:
         table = symbols.table
         given = (table["info"] & 15 == STT_FUNC) & (table["section"] != 0)
-        addresses += table["value"][given].tolist()
+        addresses += table["value"][given].astype(np.int64).tolist()
     return roots | set(_numbers(found, addresses))
 
 
@@ -192,7 +192,8 @@ def _resolvers(elf: Elf, found: Found[Any]) -> set[int]:
     ].tolist()
     for symbols in elf.symbols:
         table = symbols.table
-        addresses += table["value"][table["info"] & 15 == STT_GNU_IFUNC].tolist()
+        chosen = table["info"] & 15 == STT_GNU_IFUNC
+        addresses += table["value"][chosen].astype(np.int64).tolist()
     return set(_numbers(found, addresses))
 
 

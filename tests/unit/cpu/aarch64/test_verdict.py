@@ -107,6 +107,15 @@ def test_cut_file_ends_nothing(size: int) -> None:
     assert judge(found, "/a", levels.parse("graviton2")).kind is Kind.UNKNOWN
 
 
+@pytest.mark.parametrize("field", [24, 64 + 16, 64 + 40])  # entry; first segment: address, memory
+def test_addresses_of_a_kernel_are_not_judged(field: int) -> None:
+    data = bytearray((ELVES / "guarded.elf").read_bytes())
+    data[field : field + 8] = (0xFFFF_8000_0800_0000).to_bytes(8, "little")
+    found = facts.of_file(bytes(data))
+    assert found is not None
+    assert found.problem == "an address is none that a process has"
+
+
 def test_facts_survive_the_store() -> None:
     found = facts.of_file((ELVES / "half-guarded.elf").read_bytes())
     assert found is not None
