@@ -17,7 +17,8 @@ import sys
 import tempfile
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bench.scan import unpack_wheels
@@ -29,6 +30,7 @@ SOURCES = ("msgpack", "mmh3", "simplejson", "xxhash", "bitarray", "ujson")
 MARCHES = ("haswell", "x86-64-v3")
 LIBRARIES = Path("/usr/lib/x86_64-linux-gnu")
 BASELINES = ("x86-64-v2", "x86-64-v3")
+Titled = Iterator[tuple[str, Path]]
 
 
 def built(march: str, work: Path) -> list[Path]:
@@ -71,23 +73,32 @@ def row(title: str, judged: list[tuple[File, Verdict]]) -> str:
 
 
 def main(folders: list[Path]) -> None:
-    print("| files | all | " + " | ".join(Kind) + " |")
-    print("|---" * (len(Kind) + 2) + "|")
-    with tempfile.TemporaryDirectory(prefix="kaiun-corpus-") as name:
-        work = Path(name)
-        for title, folder in natural(folders, work):
-            tell(f"{title}, natural", files([folder], work / "home"), BASELINES, Kind.RISK)
+    with table(folders, natural, BASELINES) as work:
         for march in MARCHES:
             extensions = files(built(march, work), work / "home")
             others = [kind for kind in Kind if kind is not Kind.RISK]
             tell(f"extensions compiled for {march}", extensions, BASELINES[:1], *others)
 
 
-def natural(folders: list[Path], work: Path) -> Iterator[tuple[str, Path]]:
+@contextmanager
+def table(
+    folders: list[Path], fetched: Callable[[Path], Titled], baselines: Iterable[str]
+) -> Iterator[Path]:
+    """Print the head and the rows of natural files; yield a folder for what further rows need.
+
+    Natural are the folders, or what `fetched` puts into a folder where there are none.
+    """
+    print("| files | all | " + " | ".join(Kind) + " |")
+    print("|---" * (len(Kind) + 2) + "|")
+    with tempfile.TemporaryDirectory(prefix="kaiun-corpus-") as name:
+        work = Path(name)
+        for title, folder in ((each.name, each) for each in folders) if folders else fetched(work):
+            tell(f"{title}, natural", files([folder], work / "home"), baselines, Kind.RISK)
+        yield work
+
+
+def natural(work: Path) -> Titled:
     """Yield the folders of natural files with their titles."""
-    if folders:
-        yield from ((folder.name, folder) for folder in folders)
-        return
     yield "Debian's libraries", LIBRARIES
     site = work / "site"
     unpack_wheels(site)

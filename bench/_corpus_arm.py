@@ -13,11 +13,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import sysconfig
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
-from bench._corpus import files, tell
+from bench._corpus import Titled, files, table, tell
 from bench.scan import WHEELS, call
 from kaiun.cpu.verdict import Kind
 
@@ -63,23 +61,15 @@ COMPILED = (
 
 
 def main(folders: list[Path]) -> None:
-    print("| files | all | " + " | ".join(Kind) + " |")
-    print("|---" * (len(Kind) + 2) + "|")
-    with tempfile.TemporaryDirectory(prefix="kaiun-corpus-") as name:
-        work = Path(name)
-        for title, folder in natural(folders, work):
-            tell(f"{title}, natural", files([folder], work / "home"), NATURAL, Kind.RISK)
+    with table(folders, natural, NATURAL) as work:
         for option, baseline, expected in COMPILED:
             made = files([compiled(option, work)], work / "home")
             others = [kind for kind in Kind if kind is not expected]
             tell(f"extensions compiled with {option or 'no -mcpu'}", made, [baseline], *others)
 
 
-def natural(folders: list[Path], work: Path) -> Iterator[tuple[str, Path]]:
+def natural(work: Path) -> Titled:
     """Yield the folders of natural files with their titles."""
-    if folders:
-        yield from ((folder.name, folder) for folder in folders)
-        return
     yield "Debian's packages", debian(work / "debian")
     site = work / "site"
     platforms = (f"--platform={each}_aarch64" for each in PLATFORMS)

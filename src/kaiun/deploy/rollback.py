@@ -63,8 +63,8 @@ class _Way:
         What broke it, say a health check that only the bad release passes, is undone by then.
         """
         new = [item for item in touched if item.before is None]
-        emptied = [i.process for i in new if not _is_daemon(i) and self._empty(i)]
-        deleted = [i.process for i in new if _is_daemon(i) and self._delete(i)]
+        emptied = [i.process for i in new if not _is_daemon(i) and self._end(i, self._empty)]
+        deleted = [i.process for i in new if _is_daemon(i) and self._end(i, self._delete)]
         left = [item for item in touched if item.before is not None]
         ended: dict[str, Progress] = {}
         for _ in range(ATTEMPTS):
@@ -139,31 +139,30 @@ class _Way:
             self.watch.sleep(STOP_POLL_S)
         return None
 
-    def _empty(self, item: Touched) -> bool:
-        request = {"cluster": self.config.cluster, "service": item.service, "desiredCount": 0}
+    def _end(self, item: Touched, how: Callable[[Touched], str]) -> bool:
+        """Have a new service fail no longer; `how` does it, and returns what it did."""
         try:
-            service = self.aws.ecs.update_service(request)
-            self.aws.ecs.tag(service["serviceArn"], {COUNT_TAG: "0"})
+            done = how(item)
         except AwsError as problem:
             self.stuck[item.process] = problem.message
             return False
-        told = f"{item.service} is new, nothing to go back to: scaled to 0"
+        told = f"{item.service} is new, nothing to go back to: {done}"
         self.listener(Note(told, warning=True))
         return True
 
-    def _delete(self, item: Touched) -> bool:
+    def _empty(self, item: Touched) -> str:
+        request = {"cluster": self.config.cluster, "service": item.service, "desiredCount": 0}
+        service = self.aws.ecs.update_service(request)
+        self.aws.ecs.tag(service["serviceArn"], {COUNT_TAG: "0"})
+        return "scaled to 0"
+
+    def _delete(self, item: Touched) -> str:
         """Delete a new DAEMON service; UpdateService refuses any desiredCount for it.
 
         Source: ECS API reference, DeleteService: without `force` a service has to be of count 0.
         """
-        try:
-            self.aws.ecs.delete_service(self.config.cluster, item.service, force=True)
-        except AwsError as problem:
-            self.stuck[item.process] = problem.message
-            return False
-        told = f"{item.service} is new, nothing to go back to: deleted, for a DAEMON has no count"
-        self.listener(Note(told, warning=True))
-        return True
+        self.aws.ecs.delete_service(self.config.cluster, item.service, force=True)
+        return "deleted, for a DAEMON has no count"
 
 
 def _is_daemon(item: Touched) -> bool:
