@@ -52,10 +52,10 @@ class Terminal:
     def __init__(self, read: Callable[[bytes], bytes], fd: int = 0, out: int = 1) -> None:
         """`read` says what of the output is to be seen: Remote.read."""
         self._read, self._fd, self._out = read, fd, out
-        self._resized = threading.Event()
+        self._resized = False  # no Event: a signal while it is cleared would wait for its lock
 
     def begin(self, line: Line) -> None:
-        self._resized.set()
+        self._resized = True
         self.look(line)
         _Reader(line, self._fd).start()
 
@@ -63,8 +63,8 @@ class Terminal:
         _write(self._out, self._read(data))
 
     def look(self, line: Line) -> None:
-        if self._resized.is_set():
-            self._resized.clear()
+        if self._resized:
+            self._resized = False
             with contextlib.suppress(OSError):
                 line.resize(*os.get_terminal_size(self._fd))
 
@@ -81,7 +81,7 @@ class Terminal:
             signal.signal(signal.SIGWINCH, told)
 
     def _note_size(self, _number: int, _frame: FrameType | None) -> None:
-        self._resized.set()
+        self._resized = True
 
 
 class Pipe:
