@@ -27,7 +27,7 @@ from pathlib import Path
 
 from kaiun.assets import stock
 from kaiun.config.loader import every
-from kaiun.image import Revision, Source, Workshop, client, layer, resolve
+from kaiun.image import Revision, Source, Workshop, checkout, client, layer, resolve
 from kaiun.image.build import Recipe, build
 from kaiun.image.events import silent
 from kaiun.image.reference import parse
@@ -96,7 +96,7 @@ class Kitchen:
         docker_client, supply = client.find(), from_git(self.source, revision)
         configs = every(self.repository.path / "kaiun.yml")
         stop = self.workshop.stop
-        with supply.unpacked(stop) as folder:
+        with checkout.filled(self.workshop.home, self.image, supply.parcel, stop) as folder:
             labels = {"kaiun.app": self.source.app}
             recipe = Recipe(self.image, folder, "Dockerfile", labels)
             build(docker_client, recipe, progress=silent, stop=stop)

@@ -132,6 +132,30 @@ def test_a_developer_without_docker_gets_the_image_of_a_commit(team: Team) -> No
     eventually(team.leftovers)
 
 
+def test_of_the_next_commit_only_what_differs_is_sent(team: Team) -> None:
+    def kept() -> dict[str, tuple[int, int]]:
+        (folder,) = team.host.home.glob(f"contexts/*/{team.app}-*/context")
+        found = {path: path.lstat() for path in folder.rglob("*") if not path.is_dir()}
+        return {
+            str(path.relative_to(folder)): (stat.st_ino, stat.st_ctime_ns)
+            for path, stat in found.items()
+        }
+
+    team.origin.commit({"gone": "1"})
+    assert team.developer("ann").kaiun("build").process.returncode == 0
+    before = kept()
+    (team.origin.path / "gone").unlink()
+    team.origin.commit({"note": "2"})
+    built = team.developer("bob").kaiun("build", "--json")
+    assert built.process.returncode == 0, built.err
+    listed = docker("run", "--rm", "--network=none", json.loads(built.out)["web"]["reference"])
+    assert {"unique", "note"} <= set(listed.split())
+    assert "gone" not in listed.split()
+    after = kept()
+    assert {name for name in after if after[name] != before.get(name)} == {"note"}
+    assert before.keys() - after.keys() == {"gone"}
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 def test_another_unix_user_who_may_not_use_docker_builds_all_the_same(team: Team) -> None:
     """`nobody` on this machine; root on the host, since the key is root's there."""

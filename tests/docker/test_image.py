@@ -327,3 +327,20 @@ def test_a_killed_kaiun_takes_its_docker_client_along(bench: Bench, tmp_path: Pa
     ):
         time.sleep(0.05)
     assert left == []
+
+
+def test_builds_send_what_changed_and_see_a_change_that_time_and_size_do_not_tell(
+    bench: Bench,
+) -> None:
+    def sent() -> list[str]:
+        said = [event.line for event in bench.events if "transferring context" in event.line]
+        bench.events.clear()
+        return [line for line in said if "MB" in line]
+
+    bench.repository.commit({"a": "one", "large": os.urandom(3_000_000)})
+    bench.ensure()
+    assert sent()
+    bench.repository.commit({"a": "two"}, "in the same second")
+    second = bench.ensure()
+    assert not sent()
+    assert bench.run(second.reference, "cat", "/app/a") == "two"

@@ -1,19 +1,19 @@
-"""The build context: what the commit holds, and nothing of the work tree.
+"""The build context as git packs it: what the commit holds, and nothing of the work tree.
 
 `git archive` writes it, so .gitattributes has its say (export-ignore leaves files out,
-export-subst fills in $Format$). It is unpacked into a temporary directory rather than piped into
-`docker build -`, because Docker honours .dockerignore only for a directory.
+export-subst fills in $Format$). Where the last build's context is still there (checkout.py), only
+what changed since is packed.
 """
 
 from __future__ import annotations
 
-import subprocess
+import hashlib
 import tempfile
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import suppress
+from dataclasses import dataclass
+from subprocess import DEVNULL, PIPE, Popen
 from typing import TYPE_CHECKING
 
-from kaiun.errors import ImageError
 from kaiun.image import git
 
 if TYPE_CHECKING:
@@ -23,29 +23,61 @@ if TYPE_CHECKING:
     from kaiun.image.source import Place
     from kaiun.image.stop import Stop
 
-# The user's own settings must not change modes or line ends, hence the image.
-_SAME_EVERYWHERE = ("-c", "tar.umask=0022", "-c", "core.autocrlf=false", "-c", "core.eol=lf")
-EXTRACT = ("tar", "-x", "-p", "--no-same-owner", "-C")
+# The user's own settings must not change modes, line ends or attributes, hence the image.
+_SAME_EVERYWHERE = (
+    *("-c", "tar.umask=0022", "-c", "core.autocrlf=false", "-c", "core.eol=lf"),
+    *("-c", "core.attributesFile=/dev/null"),
+)
+_ATTRIBUTES = ".gitattributes"
+_SUBMODULE = "160000"
 _CHUNK = 1 << 18  # bytes
+_MOST = 100_000  # bytes of changed paths, which become arguments; with more, all is packed
 
 
-@contextmanager
-def unpacked(place: Place, stop: Stop) -> Iterator[Path]:
-    """Yield a temporary directory that holds the context; it is removed afterwards."""
-    with tempfile.TemporaryDirectory(prefix="kaiun-context-", ignore_cleanup_errors=True) as name:
-        context = Path(name) / "context"
-        context.mkdir()
-        context.chmod(0o755)  # whatever the umask: COPY may carry it into the image
-        _unpack(place, context, stop)
-        yield context
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What makes a folder the context: a tar archive, and what is taken away before.
+
+    `content` tells what the folder then holds, for the next parcel; "" where that depends on more
+    than can be told. `removed` are paths, parents first; None stands for everything.
+    """
+
+    content: str
+    removed: tuple[str, ...] | None
+    tar: Iterator[bytes] | None
 
 
-def archived(place: Place, stop: Stop) -> Iterator[bytes]:
-    """Yield the context as a tar archive, in pieces: what `unpacked` would unpack.
+def parcel(place: Place, there: str, stop: Stop) -> Parcel:
+    """Pack the context for a folder that holds `there`, the content of an earlier parcel or "".
 
     Raises ImageError with git's own words, Interrupted.
     """
-    with tempfile.TemporaryFile() as said, _archive(place, said) as archive:
+    settings = _settings(place)
+    content = f"{place.tree}-{settings}" if settings else ""
+    before, _, settings_then = there.partition("-")
+    if before and settings and settings == settings_then:
+        changes = _changes(place, before)
+        if changes is not None:
+            paths = [path for path, stays in changes.items() if stays]
+            tar = _archived(place, stop, paths) if paths else None
+            return Parcel(content, tuple(changes), tar)
+    return Parcel(content, None, _archived(place, stop))
+
+
+def warnings(place: Place) -> tuple[str, ...]:
+    """Return what a user would miss in the context: submodules, files that Git LFS holds."""
+    found = []
+    if paths := _submodules(place):
+        shown = ", ".join(paths[:3]) + (", …" if len(paths) > 3 else "")
+        found.append(f"git archive leaves out submodules: {shown} will be empty in the image")
+    if _has_lfs_pointers(place):
+        found.append("Git LFS is not set up here: the image gets pointers (git lfs install)")
+    return tuple(found)
+
+
+def _archived(place: Place, stop: Stop, paths: list[str] | None = None) -> Iterator[bytes]:
+    """Yield the context, or some paths of it, as a tar archive in pieces."""
+    with tempfile.TemporaryFile() as said, _archive(place, paths or [], said) as archive:
         assert archive.stdout  # noqa: S101 (asked for by _archive)
         try:
             with stop.calling(archive.kill):
@@ -60,56 +92,53 @@ def archived(place: Place, stop: Stop) -> Iterator[bytes]:
             raise git.failure(place.top, said.read())
 
 
-def warnings(place: Place) -> tuple[str, ...]:
-    """Return what a user would miss in the context: submodules, files that Git LFS holds."""
-    found = []
-    if paths := _submodules(place):
-        shown = ", ".join(paths[:3]) + (", …" if len(paths) > 3 else "")
-        found.append(f"git archive leaves out submodules: {shown} will be empty in the image")
-    if _has_lfs_pointers(place):
-        found.append("Git LFS is not set up here: the image gets pointers (git lfs install)")
-    return tuple(found)
-
-
-def _unpack(place: Place, into: Path, stop: Stop) -> None:
-    """Run `git archive | tar -x`; both end when a stop is requested or this is interrupted."""
-    with (
-        _archive(place, subprocess.PIPE) as archive,
-        subprocess.Popen(
-            [*EXTRACT, str(into)], stdin=archive.stdout, stderr=subprocess.PIPE
-        ) as tar,
-    ):
-        assert archive.stdout  # noqa: S101 (asked for above)
-        archive.stdout.close()
-        try:
-            with stop.calling(archive.kill):
-                _, tar_said = tar.communicate()
-                _, archive_said = archive.communicate()
-        except BaseException:
-            archive.kill()
-            tar.kill()
-            raise
-    stop.check()
-    if archive.returncode:
-        raise git.failure(place.top, archive_said)
-    if tar.returncode:
-        raise ImageError(
-            "the build context could not be unpacked",
-            where=str(into),
-            hint="is there enough space? TMPDIR names another place",
-            detail=git.text(tar_said).splitlines()[-5:],
-        )
-
-
-def _archive(place: Place, errors: IO[bytes] | int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        ["git", *_SAME_EVERYWHERE, "archive", "--format=tar", place.treeish],
+def _archive(place: Place, paths: list[str], errors: IO[bytes]) -> Popen[bytes]:
+    own = [*_SAME_EVERYWHERE, "--literal-pathspecs"]
+    return Popen(
+        ["git", *own, "archive", "--format=tar", place.treeish, "--", *paths],
         cwd=place.top,
-        env=git.environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        env=git.environment() | {"GIT_ATTR_NOSYSTEM": "1"},
+        stdin=DEVNULL,
+        stdout=PIPE,
         stderr=errors,
     )
+
+
+def _settings(place: Place) -> str:
+    """Return a digest of what else decides how git packs a tree; "" where that cannot be told.
+
+    Filters (Git LFS) depend on the machine, and export-subst on the commit.
+    """
+    marks = ("-e", "filter", "-e", "export-subst")
+    marked = git.attempt(
+        place.top, "grep", "-q", "-F", *marks, place.treeish, "--", f"*{_ATTRIBUTES}"
+    )
+    if marked.returncode != 1:  # "none": what follows `git grep` when nothing goes wrong
+        return ""
+    name = git.text(git.run(place.top, "rev-parse", "--git-path", "info/attributes"))
+    own = b""
+    with suppress(FileNotFoundError):
+        own = (place.top / name).read_bytes()
+    return hashlib.sha256(repr(_SAME_EVERYWHERE).encode() + own).hexdigest()[:16]
+
+
+def _changes(place: Place, before: str) -> dict[str, bool] | None:
+    """Return the paths that differ from an earlier tree, and whether they are in this one.
+
+    None where packing them would not do: too many, submodules, attributes of other files.
+    """
+    raw = ("diff-tree", "-r", "-z", "--raw", "--no-renames", before, place.tree)
+    told = git.attempt(place.top, *raw)
+    if told.returncode or len(told.stdout) > _MOST:
+        return None  # also where the earlier tree is not in this clone
+    fields = told.stdout.decode("utf-8", "surrogateescape").split("\0")
+    changes = {}
+    for facts, path in zip(fields[::2], fields[1::2], strict=False):
+        old, new, _, _, status = facts.lstrip(":").split(" ")
+        if _SUBMODULE in {old, new} or path.rpartition("/")[2] == _ATTRIBUTES:
+            return None
+        changes[path] = status != "D"
+    return changes
 
 
 def _submodules(place: Place) -> list[str]:

@@ -22,7 +22,7 @@ from kaiun.assets.store import Store
 from kaiun.assets.store import size as sizes_of
 from kaiun.cpu import shim as shims
 from kaiun.errors import ImageError
-from kaiun.image import mounts, probe, shim
+from kaiun.image import checkout, mounts, probe, shim
 from kaiun.image.build import Recipe, run
 from kaiun.image.layer import PYTHON
 
@@ -65,6 +65,7 @@ class Host:
             *cache_mounts(self),
             *asset_volumes(self),
             *stored_assets(self.home),
+            *contexts(self.home),
             *app_images(self),
             *helper_images(self),
         ]
@@ -114,6 +115,14 @@ def stored_assets(home: Path) -> Iterator[Item]:
     if goes:
         name = f"{where}: unused"
         yield Item("copies of assets", name, goes, "", lambda: _sweep(store, unused_s))
+
+
+def contexts(home: Path) -> Iterator[Item]:
+    """Yield the folders of this Unix user that builds read the files of commits from."""
+    for place in checkout.kept(home):
+        age_d = (time.time() - checkout.used_at(place)) / _DAY_S
+        needed = f"used {age_d:.0f} days ago" if age_d <= UNUSED_DAYS else ""
+        yield Item("files of a commit", str(place), checkout.size(place), needed, _forgetter(place))
 
 
 def app_images(host: Host) -> Iterator[Item]:
@@ -206,6 +215,10 @@ def _remover(client: Client, *words: str) -> Callable[[], None]:
             raise ImageError(f"docker {' '.join(words)} failed", detail=said[-3:])
 
     return remove
+
+
+def _forgetter(place: Path) -> Callable[[], None]:
+    return lambda: checkout.remove(place)
 
 
 def _images(client: Client, repository: str) -> Iterator[tuple[str, int, float]]:

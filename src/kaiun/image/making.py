@@ -17,6 +17,7 @@ from kaiun.errors import ImageError
 from kaiun.image import (
     again,
     caches,
+    checkout,
     layer,
     leftovers,
     lock,
@@ -77,7 +78,7 @@ def _publish(client: Client, dockerfile: str, job: Job) -> str:
     credentials = job.workshop.injected(job.target.registry)
     with (
         _beside(client, job) as beside,
-        job.supply.unpacked(stop) as directory,
+        checkout.filled(job.workshop.home, job.target.name, job.supply.parcel, stop) as directory,
         logged_in(client, job.target, credentials) as ours,
         adapted(_recipe(job, directory, dockerfile), _adapting(ours, job)) as recipe,
     ):

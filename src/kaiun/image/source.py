@@ -47,6 +47,7 @@ class Place:
     top: Path  # of the work tree
     commit: str
     path: str  # of the context from the top, "" for all
+    tree: str  # SHA of the context
     tag: str
 
     @property
@@ -63,7 +64,7 @@ def locate(source: Source, revision: Revision) -> Place:
     path = _inside(revisions.prefix(source.root), source.context)
     tree = revisions.tree_sha(source.root, revision.sha, path)
     tag = tree + _variant(source) if source.by_tree else revision.sha
-    return Place(git.top(source.root), revision.sha, path, tag)
+    return Place(git.top(source.root), revision.sha, path, tree, tag)
 
 
 def require_dockerfile(source: Source, place: Place) -> str:

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from kaiun.image import context, git, source
@@ -18,6 +16,7 @@ from kaiun.image.events import BuildEvent
 
 if TYPE_CHECKING:
     from kaiun.config.schema import Config
+    from kaiun.image.context import Parcel
     from kaiun.image.revision import Revision
     from kaiun.image.source import Place, Source
     from kaiun.image.stop import Stop
@@ -46,8 +45,8 @@ class Supply(Protocol):
     def warnings(self) -> tuple[str, ...]:
         """Return what a user would miss in the context."""
 
-    def unpacked(self, stop: Stop) -> AbstractContextManager[Path]:
-        """Yield a directory that holds the context and ends with the block."""
+    def parcel(self, there: str, stop: Stop) -> Parcel:
+        """Pack the context for a folder that holds `there`; see context.parcel."""
 
     def configs(self, tell: Tell) -> dict[str, Config]:
         """Return the configuration of each environment, as the commit has it."""
@@ -73,8 +72,8 @@ class FromGit:
     def warnings(self) -> tuple[str, ...]:
         return context.warnings(self.place)
 
-    def unpacked(self, stop: Stop) -> AbstractContextManager[Path]:
-        return context.unpacked(self.place, stop)
+    def parcel(self, there: str, stop: Stop) -> Parcel:
+        return context.parcel(self.place, there, stop)
 
     def configs(self, tell: Tell) -> dict[str, Config]:
         return start_of(self.wanted, self.place, tell)

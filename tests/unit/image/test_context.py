@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from support.repository import Repository
 
-from kaiun.errors import ImageError, Interrupted
-from kaiun.image.context import unpacked, warnings
+from kaiun.errors import ImageError
+from kaiun.image.checkout import filled
+from kaiun.image.context import parcel, warnings
 from kaiun.image.revision import resolve
 from kaiun.image.source import Place, Source, locate, require_dockerfile
 from kaiun.image.stop import Stop
@@ -26,8 +31,18 @@ def place(root: Path, context: str = ".", **changes: object) -> Place:
     return locate(source(root, context, **changes), resolve(root))
 
 
+@contextmanager
+def unpacked(place: Place) -> Iterator[Path]:
+    """Yield a folder with all of the context."""
+    with (
+        TemporaryDirectory() as home,
+        filled(Path(home), "shop", partial(parcel, place), Stop()) as folder,
+    ):
+        yield folder
+
+
 def files(place: Place) -> dict[str, str]:
-    with unpacked(place, Stop()) as directory:
+    with unpacked(place) as directory:
         return {
             str(path.relative_to(directory)): path.read_text()
             for path in directory.rglob("*")
@@ -73,7 +88,7 @@ def test_modes_and_links_survive_whatever_the_user_configured(repository: Reposi
     repository.git("config", "core.autocrlf", "true")
     before = os.umask(0o077)
     try:
-        with unpacked(place(repository.path), Stop()) as directory:
+        with unpacked(place(repository.path)) as directory:
             assert stat.S_IMODE((directory / "run").stat().st_mode) == 0o755
             assert stat.S_IMODE((directory / "plain").stat().st_mode) == 0o644
             assert (directory / "plain").read_bytes() == b"a\n"
@@ -93,21 +108,6 @@ def test_gitattributes_have_their_say(repository: Repository) -> None:
     found = files(place(repository.path))
     assert "spec/a" not in found
     assert found["REVISION"] == repository.git("rev-parse", "HEAD")
-
-
-def test_context_is_removed_afterwards(repository: Repository) -> None:
-    repository.commit({"a": "1"})
-    with unpacked(place(repository.path), Stop()) as directory:
-        assert directory.is_dir()
-    assert not directory.exists()
-
-
-def test_stopped_run_unpacks_nothing(repository: Repository) -> None:
-    repository.commit({"a": "1"})
-    stop = Stop()
-    stop.request()
-    with pytest.raises(Interrupted), unpacked(place(repository.path), stop):
-        pytest.fail("the context was offered")
 
 
 def test_submodule_is_warned_about(repository: Repository, tmp_path: Path) -> None:

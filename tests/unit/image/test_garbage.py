@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import tarfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,9 +15,10 @@ import pytest
 
 from kaiun.assets.manifest import AssetFile, AssetManifest
 from kaiun.assets.store import Store
-from kaiun.image import Stop
+from kaiun.image import Stop, checkout
 from kaiun.image.client import Client
-from kaiun.image.garbage import Host, app_images, stored_assets
+from kaiun.image.context import Parcel
+from kaiun.image.garbage import Host, app_images, contexts, stored_assets
 
 DAY_S = 86_400
 SHA = "5d1dc92b7c2d" + "0" * 28
@@ -120,3 +122,26 @@ def test_copies_of_assets_are_listed_as_what_stays_and_what_goes(tmp_path: Path)
     assert before - store.size() == goes.size > 300
     assert [item.needed for item in stored_assets(tmp_path)] == ["used in the last 30 days"]
     assert store.manifest("b" * 64)
+
+
+def test_files_of_commits_go_when_no_build_used_them_for_long(tmp_path: Path) -> None:
+    def pack(there: str, stop: Stop) -> Parcel:
+        del there, stop
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w") as tar:
+            entry = tarfile.TarInfo("a")
+            entry.size = 50_000
+            tar.addfile(entry, io.BytesIO(b"a" * entry.size))
+        return Parcel("tree", None, iter([buffer.getvalue()]))
+
+    assert list(contexts(tmp_path)) == []
+    for name in ("localhost:5000/young", "localhost:5000/old"):
+        with checkout.filled(tmp_path, name, pack, Stop()):
+            pass
+    then = time.time() - 31 * DAY_S
+    os.utime(checkout.place_of(tmp_path, "localhost:5000/old") / "state", (then, then))
+    old, young = contexts(tmp_path)
+    assert (old.needed, young.needed) == ("", "used 0 days ago")
+    assert 50_000 <= old.size <= 60_000
+    old.remove()
+    assert [item.name for item in contexts(tmp_path)] == [young.name]

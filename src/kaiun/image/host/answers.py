@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from kaiun.errors import KaiunError
-from kaiun.image import context
 from kaiun.image.credentials import docker_config
 from kaiun.image.messages import Json, to_event
 from kaiun.image.supply import FromGit, listed, text_of
@@ -40,10 +39,14 @@ class Answers:
                     connection.send(job | _facts(self.supply))
                 case "entries" if self.supply:
                     connection.send(job, listed(self.supply.wanted, self.supply.place))
-                case "archive" if self.supply:
-                    for data in deflated(context.archived(self.supply.place, self.workshop.stop)):
-                        connection.send(job, data)
-                    connection.send(job | {"end": True})
+                case "parcel" if self.supply:
+                    parcel = self.supply.parcel(message["there"], self.workshop.stop)
+                    told = {"content": parcel.content, "removed": parcel.removed}
+                    connection.send(job | told | {"tar": parcel.tar is not None})
+                    if parcel.tar is not None:
+                        for data in deflated(parcel.tar):
+                            connection.send(job, data)
+                        connection.send(job | {"end": True})
         except KaiunError as problem:
             connection.send(job | {"refused": str(problem)})
             raise

@@ -6,7 +6,7 @@ developer → host   {job, do, …}   begins a job: ensure, find, pin, …
                    {job, …}       answers what the job asked for
                    {ping}         says that somebody is still there
 host → developer   {job, event}   a BuildEvent
-                   {job, need, …} facts | entries | archive | credentials
+                   {job, need, …} facts | entries | parcel | credentials
                    {job} + data   a part of the result
                    {job, result} | {job, problem} | {job, bug}   ends the job
 """

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from kaiun.errors import ImageError
-from kaiun.image import git
-from kaiun.image.context import EXTRACT
+from kaiun.image.context import Parcel
 from kaiun.image.events import BuildEvent
 from kaiun.image.messages import Json
 from kaiun.image.supply import Entry, entries_of
@@ -50,43 +45,21 @@ class Delivered:
         self.job.want("entries")
         return entries_of(self.job.next()[1])
 
-    @contextmanager
-    def unpacked(self, stop: Stop) -> Iterator[Path]:
-        with TemporaryDirectory(prefix="kaiun-context-", ignore_cleanup_errors=True) as name:
-            context = Path(name) / "context"
-            context.mkdir()
-            context.chmod(0o755)
-            self.job.want("archive")
-            extract(self.job.chunks(), context, stop)
-            yield context
+    def parcel(self, there: str, stop: Stop) -> Parcel:
+        del stop  # the job's own, by which it waits
+        told = self.job.ask("parcel", there=there)
+        tar = inflated(self.job.chunks()) if told["tar"] else None
+        removed = None if told["removed"] is None else tuple(told["removed"])
+        return Parcel(told["content"], removed, tar)
 
     def _asked(self) -> Json:
         self._facts = self._facts or self.job.ask("facts")
         return self._facts
 
 
-def extract(compressed: Iterator[bytes], into: Path, stop: Stop) -> None:
-    """Unpack a deflated tar archive as it arrives. Raises ImageError, Interrupted."""
+def inflated(compressed: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield deflated data as it was."""
     inflate = zlib.decompressobj()
-    with subprocess.Popen(
-        [*EXTRACT, str(into)], stdin=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as tar:
-        assert tar.stdin  # noqa: S101  (asked for above)
-        try:
-            with stop.calling(tar.kill):
-                for data in compressed:
-                    tar.stdin.write(inflate.decompress(data))
-                _, said = tar.communicate(inflate.flush())
-        except BrokenPipeError:
-            _, said = tar.communicate()
-        except BaseException:
-            tar.kill()
-            raise
-    stop.check()
-    if tar.returncode:
-        raise ImageError(
-            "the build context could not be unpacked on the build host",
-            where=str(into),
-            hint="is there enough space?",
-            detail=git.text(said).splitlines()[-5:],
-        )
+    for data in compressed:
+        yield inflate.decompress(data)
+    yield inflate.flush()
