@@ -195,11 +195,12 @@ def _take_away(folder: Path, path: str) -> None:
     if not parts[0] or ".." in parts:
         raise ImageError(f"the commit has a file {path!r}: no such file can be built from")
     gone = folder / path
+    parents = list(gone.parents)[: len(parts) - 1]
+    if any(parent.is_symlink() for parent in parents):
+        return  # the file is somebody else's
     with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
         gone.unlink()  # a folder that a file will replace loses its own files, and goes with them
-    for parent in gone.parents:
-        if parent == folder:
-            return
+    for parent in parents:
         try:
             parent.rmdir()
         except OSError:

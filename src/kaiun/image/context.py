@@ -39,7 +39,7 @@ class Parcel:
     """What makes a folder the context: a tar archive, and what is taken away before.
 
     `content` tells what the folder then holds, for the next parcel; "" where that depends on more
-    than can be told. `removed` are paths, parents first; None stands for everything.
+    than can be told. `removed` are paths; None stands for everything.
     """
 
     content: str
@@ -127,8 +127,8 @@ def _changes(place: Place, before: str) -> dict[str, bool] | None:
 
     None where packing them would not do: too many, submodules, attributes of other files.
     """
-    raw = ("diff-tree", "-r", "-z", "--raw", "--no-renames", before, place.tree)
-    told = git.attempt(place.top, *raw)
+    raw = ("-r", "-z", "--raw", "--no-renames", "--ignore-submodules=none")
+    told = git.attempt(place.top, "diff-tree", *raw, before, place.tree)
     if told.returncode or len(told.stdout) > _MOST:
         return None  # also where the earlier tree is not in this clone
     fields = told.stdout.decode("utf-8", "surrogateescape").split("\0")

@@ -292,6 +292,39 @@ def test_path_that_leads_out_of_the_folder_is_refused(kept: Kept, path: str) -> 
         pytest.fail("it was taken away")
 
 
+def test_nothing_is_taken_away_through_a_link(kept: Kept, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "b").write_text("not ours")
+    (kept.repository.path / "a").symlink_to(outside)
+    kept.repository.commit()
+    kept.fill()
+
+    def swapped(there: str, stop: Stop) -> Parcel:
+        del there, stop
+        return Parcel("", ("a/b", "a"), None)
+
+    with checkout.filled(kept.home, NAME, swapped, Stop()) as folder:
+        assert list(folder.iterdir()) == []
+    assert (outside / "b").exists()
+
+
+def test_submodules_that_come_and_go_fill_the_folder_anew(kept: Kept, tmp_path: Path) -> None:
+    library = Repository(tmp_path / "library")
+    library.commit({"a": "1"})
+    kept.repository.commit({"a": "one"})
+    kept.repository.git("config", "diff.ignoreSubmodules", "all")
+    kept.fill()
+    own = ("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(library.path))
+    kept.repository.git(*own, "lib")
+    kept.repository.git("commit", "--quiet", "-m", "with a library")
+    assert kept.fill() == fresh(kept.repository, tmp_path / "fresh")
+    assert kept.changed is None
+    kept.repository.git("rm", "--quiet", "lib")
+    kept.repository.git("commit", "--quiet", "-m", "without")
+    assert kept.fill() == fresh(kept.repository, tmp_path / "again")
+
+
 def test_second_build_at_the_same_time_has_a_folder_of_its_own(kept: Kept) -> None:
     kept.repository.commit({"a": "one"})
     with checkout.filled(kept.home, NAME, kept.pack, Stop()) as first:
