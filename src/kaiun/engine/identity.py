@@ -41,6 +41,11 @@ class Identity:
         return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
 
 
+def name_of(name_or_arn: str) -> str:
+    """Return the last part of an ARN, or the name or id itself."""
+    return name_or_arn.rpartition("/")[2]
+
+
 def recall(store: Store) -> Identity:
     """Return the identity in the store, making one if there is none."""
     table = store.table("identity")

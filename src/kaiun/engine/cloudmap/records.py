@@ -9,6 +9,7 @@ import secrets
 import string
 from typing import Final
 
+from kaiun.engine.identity import name_of
 from kaiun.engine.protocol.errors import ApiError
 from kaiun.engine.store import Doc
 from kaiun.engine.world import World
@@ -22,18 +23,13 @@ def new_id(kind: str) -> str:
     return f"{kind}-" + "".join(secrets.choice(_ALPHABET) for _ in range(16))
 
 
-def id_of(reference: str) -> str:
-    """Return the id that an ARN ends with, or the id itself."""
-    return reference.rpartition("/")[2]
-
-
 def invalid(message: str) -> ApiError:
     return ApiError("InvalidInput", message)
 
 
 def find_namespace(world: World, reference: str) -> Doc:
     """Return a namespace by id or ARN. Raises NamespaceNotFound."""
-    found = world.cloud_map.namespaces.get(id_of(reference))
+    found = world.cloud_map.namespaces.get(name_of(reference))
     if found is None or not _is_named(found, reference):
         raise ApiError("NamespaceNotFound", f"No namespace found with {reference}.")
     return found
@@ -41,7 +37,7 @@ def find_namespace(world: World, reference: str) -> Doc:
 
 def find_registry(world: World, reference: str) -> Doc:
     """Return a service of Cloud Map by id or ARN. Raises ServiceNotFound."""
-    found = world.cloud_map.registries.get(id_of(reference))
+    found = world.cloud_map.registries.get(name_of(reference))
     if found is None or not _is_named(found, reference):
         raise ApiError("ServiceNotFound", f"Service with ID: {reference} was not found.")
     return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from kaiun.engine.cloudmap import records
+from kaiun.engine.identity import name_of
 from kaiun.engine.protocol.errors import ApiError
 from kaiun.engine.runtime.base import RuntimeFailure
 from kaiun.engine.store import Doc
@@ -54,7 +55,7 @@ def _register(world: World, task: Doc) -> None:
     own = task["_"]
     own["registered"] = True
     for entry in own["service_registries"]:
-        registry = world.cloud_map.registries.get(records.id_of(entry["registryArn"]))
+        registry = world.cloud_map.registries.get(name_of(entry["registryArn"]))
         if registry is not None:
             told = _attributes(world, task, entry)
             if "HealthCheckCustomConfig" in registry:
@@ -79,7 +80,7 @@ def _tell_health(world: World, task: Doc) -> None:
 def _registries(world: World, own: Doc) -> list[Doc]:
     """Return those of a task's registries that it is registered in."""
     kept = world.cloud_map
-    ids = [records.id_of(entry["registryArn"]) for entry in own["service_registries"]]
+    ids = [name_of(entry["registryArn"]) for entry in own["service_registries"]]
     return [
         kept.registries[registry_id]
         for registry_id in ids

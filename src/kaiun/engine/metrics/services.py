@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
+from kaiun.engine.identity import name_of
 from kaiun.engine.metrics.book import Point, metric_of
 from kaiun.engine.metrics.meters import Meter, Used, owner_of, reserved
 from kaiun.engine.operations.machine import instances_of
@@ -59,7 +60,7 @@ class ServiceMetrics:
                 ("MemoryUtilization", sum(memories) if memories else None, memory),
             ):
                 if share is not None and whole:
-                    metric = metric_of(SPACE, name, ClusterName=_name(arn))
+                    metric = metric_of(SPACE, name, ClusterName=name_of(arn))
                     percent = 100.0 * share / whole
                     yield Point(metric, at, summary_of({percent: 1}), "Percent")
 
@@ -71,7 +72,7 @@ class ServiceMetrics:
             if arn not in watched or service["status"] == "INACTIVE":
                 continue
             counts[arn, "ServiceCount"] += 1
-            dimensions = {"ClusterName": _name(arn), "ServiceName": service["serviceName"]}
+            dimensions = {"ClusterName": name_of(arn), "ServiceName": service["serviceName"]}
             for name in ("desired", "running", "pending"):
                 metric = metric_of(INSIGHTS, f"{name.title()}TaskCount", **dimensions)
                 yield Point(metric, at, summary_of({float(service[f"{name}Count"]): 1}), "Count")
@@ -79,7 +80,7 @@ class ServiceMetrics:
             counts[task["clusterArn"], "TaskCount"] += task["lastStatus"] == "RUNNING"
         for arn in watched:
             for name in ("TaskCount", "ServiceCount"):
-                metric = metric_of(INSIGHTS, name, ClusterName=_name(arn))
+                metric = metric_of(INSIGHTS, name, ClusterName=name_of(arn))
                 yield Point(metric, at, summary_of({float(counts[arn, name]): 1}), "Count")
 
 
@@ -105,7 +106,3 @@ def _is_watched(cluster: Doc) -> bool:
         setting["name"] == "containerInsights" and setting["value"] in ("enabled", "enhanced")
         for setting in cluster.get("settings", ())
     )
-
-
-def _name(arn: str) -> str:
-    return arn.rpartition("/")[2]

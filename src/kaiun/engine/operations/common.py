@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from kaiun.engine.identity import name_of
 from kaiun.engine.protocol.errors import (
     ApiError,
     client_error,
@@ -31,11 +32,6 @@ def missing(arn: str) -> Doc:
 def new_id() -> str:
     """Return what ECS's ids look like: 32 hexadecimal digits."""
     return uuid.uuid4().hex
-
-
-def name_of(name_or_arn: str) -> str:
-    """Return the last part of an ARN, or the name itself."""
-    return name_or_arn.rpartition("/")[2]
 
 
 def cluster_arn(world: World, name_or_arn: str | None) -> str:

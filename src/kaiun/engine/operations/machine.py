@@ -11,7 +11,8 @@ import platform
 import secrets
 from collections.abc import Iterable, Sequence
 
-from kaiun.engine.operations.common import name_of, new_id
+from kaiun.engine.identity import name_of
+from kaiun.engine.operations.common import new_id
 from kaiun.engine.store import Doc
 from kaiun.engine.world import World
 

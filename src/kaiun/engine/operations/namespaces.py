@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from kaiun.engine.cloudmap import filters, records
 from kaiun.engine.cloudmap.records import find_namespace, invalid, note_operation
 from kaiun.engine.dispatch import Params, operation
-from kaiun.engine.operations.common import name_of, page, shown
+from kaiun.engine.identity import name_of
+from kaiun.engine.operations.common import page, shown
 from kaiun.engine.protocol.errors import ApiError
 from kaiun.engine.store import Doc
 from kaiun.engine.world import World

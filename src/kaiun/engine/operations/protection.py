@@ -6,7 +6,8 @@ Source: UpdateTaskProtection; developer guide, "Protect your ECS tasks from bein
 from __future__ import annotations
 
 from kaiun.engine.dispatch import Params, operation
-from kaiun.engine.operations.common import cluster_arn, missing, name_of
+from kaiun.engine.identity import name_of
+from kaiun.engine.operations.common import cluster_arn, missing
 from kaiun.engine.operations.tasks import find_task, touch
 from kaiun.engine.protocol.errors import invalid_parameter
 from kaiun.engine.store import Doc

@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 
 from kaiun.engine.dispatch import Params, operation
-from kaiun.engine.operations.common import check_tags, missing, name_of, page, shown
+from kaiun.engine.identity import name_of
+from kaiun.engine.operations.common import check_tags, missing, page, shown
 from kaiun.engine.protocol.errors import ApiError, client_error, invalid_parameter
 from kaiun.engine.store import Doc
 from kaiun.engine.world import World

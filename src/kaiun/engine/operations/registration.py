@@ -11,7 +11,8 @@ from typing import Any
 
 from kaiun.engine.dispatch import Params, operation
 from kaiun.engine.eventbus.ecs_events import note_instance
-from kaiun.engine.operations.common import check_tags, cluster_arn, merge_tags, name_of
+from kaiun.engine.identity import name_of
+from kaiun.engine.operations.common import check_tags, cluster_arn, merge_tags
 from kaiun.engine.operations.daemons import resize_daemons
 from kaiun.engine.operations.instances import view, wake_services
 from kaiun.engine.operations.machine import (

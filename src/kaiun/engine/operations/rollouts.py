@@ -7,7 +7,8 @@ import string
 
 from kaiun.engine import traffic
 from kaiun.engine.dispatch import Params, operation
-from kaiun.engine.operations.common import cluster_arn, name_of, page, shown
+from kaiun.engine.identity import name_of
+from kaiun.engine.operations.common import cluster_arn, page, shown
 from kaiun.engine.operations.service_config import has_health_check, launch_members
 from kaiun.engine.operations.strategies import procedure_of
 from kaiun.engine.protocol.errors import ApiError, client_error

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from kaiun.engine.dispatch import Params, operation
-from kaiun.engine.operations.common import name_of, page, shown
+from kaiun.engine.identity import name_of
+from kaiun.engine.operations.common import page, shown
 from kaiun.engine.protocol.errors import ApiError
 from kaiun.engine.schedules import timetable
 from kaiun.engine.store import Doc

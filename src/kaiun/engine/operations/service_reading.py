@@ -6,11 +6,11 @@ import json
 from collections.abc import Sequence
 
 from kaiun.engine.dispatch import Params, operation
+from kaiun.engine.identity import name_of
 from kaiun.engine.operations import external
 from kaiun.engine.operations.common import (
     cluster_arn,
     missing,
-    name_of,
     page,
     service_arn,
     shown,

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from kaiun.engine.dispatch import Params, operation
 from kaiun.engine.eventbus.ecs_events import tell_task
+from kaiun.engine.identity import name_of
 from kaiun.engine.operations import service_config, task_size
 from kaiun.engine.operations.common import (
     check_tags,
@@ -13,7 +14,6 @@ from kaiun.engine.operations.common import (
     managed_tags,
     merge_tags,
     missing,
-    name_of,
     paged,
     shown,
 )

@@ -7,13 +7,13 @@ import string
 from typing import Any
 
 from kaiun.engine.dispatch import Params, operation
+from kaiun.engine.identity import name_of
 from kaiun.engine.operations import service_config
 from kaiun.engine.operations.common import (
     check_tags,
     cluster_arn,
     find_service,
     missing,
-    name_of,
     shown,
 )
 from kaiun.engine.operations.taskdefs import find_active
