@@ -67,9 +67,9 @@ def kept(home: Path) -> list[Path]:
 
 
 def used_at(place: Path) -> float:
-    """Return when a folder was last filled, in seconds since the epoch; 0 if it is half filled."""
+    """Return when a build last filled a folder, in seconds since the epoch."""
     with suppress(FileNotFoundError):
-        return (place / _STATE).stat().st_mtime
+        return place.stat().st_mtime
     return 0.0
 
 
@@ -122,18 +122,23 @@ def _hold(place: Path) -> int | None:
         while True:
             place.parent.mkdir(parents=True, exist_ok=True)
             place.mkdir(mode=0o700, exist_ok=True)
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError):  # removed meanwhile
                 descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    if place.stat().st_ino == os.fstat(descriptor).st_ino:
-                        return descriptor
-                except BlockingIOError:
-                    os.close(descriptor)
-                    return None
+                if _lock(descriptor, place):
+                    return descriptor
                 os.close(descriptor)
+                if place.exists():
+                    return None
     except OSError as problem:
         raise lock.unwritable(place, problem) from problem
+
+
+def _lock(descriptor: int, place: Path) -> bool:
+    """Lock an open folder; return whether that was done, and it is still the one of that name."""
+    with suppress(BlockingIOError, FileNotFoundError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return place.stat().st_ino == os.fstat(descriptor).st_ino
+    return False
 
 
 def _fill(place: Path, pack: Pack, stop: Stop) -> Path:
@@ -141,16 +146,20 @@ def _fill(place: Path, pack: Pack, stop: Stop) -> Path:
     folder, state = place / _FILES, place / _STATE
     stop.check()
     parcel = pack(_held(folder, state), stop)
-    state.unlink(missing_ok=True)
-    if parcel.removed is None:
-        _empty(folder)
-    else:
-        for path in parcel.removed:
-            _take_away(folder, path)
+    try:
+        state.unlink(missing_ok=True)
+        if parcel.removed is None:
+            _empty(folder)
+        else:
+            for path in parcel.removed:
+                _take_away(folder, path)
+    except OSError as problem:
+        raise lock.unwritable(folder, problem) from problem
     if parcel.tar is not None:
         extract(parcel.tar, folder, stop)
     if parcel.content:
-        files.replace(state, f"{parcel.content}\n{_seen(folder)}\n")
+        with suppress(OSError):  # the next build fills it anew
+            files.replace(state, f"{parcel.content}\n{_seen(folder)}\n")
     return folder
 
 

@@ -128,7 +128,7 @@ def _changes(place: Place, before: str) -> dict[str, bool] | None:
     None where packing them would not do: too many, submodules, attributes of other files.
     """
     raw = ("-r", "-z", "--raw", "--no-renames", "--ignore-submodules=none")
-    told = git.attempt(place.top, "diff-tree", *raw, before, place.tree)
+    told = git.attempt(place.top, "diff-tree", *raw, "--end-of-options", before, place.tree)
     if told.returncode or len(told.stdout) > _MOST:
         return None  # also where the earlier tree is not in this clone
     fields = told.stdout.decode("utf-8", "surrogateescape").split("\0")

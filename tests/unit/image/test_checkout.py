@@ -260,7 +260,7 @@ def test_build_that_ended_while_it_was_filled_leaves_nothing_to_build_on(kept: K
 
     with pytest.raises(Interrupted), checkout.filled(kept.home, NAME, cut, Stop()):
         pytest.fail("half a folder was offered")
-    assert checkout.used_at(kept.place) == 0.0
+    assert not (kept.place / "state").exists()
     assert kept.fill()["a"][2] == b"two"
     assert kept.changed is None
 
@@ -276,7 +276,7 @@ def test_archive_that_cannot_be_unpacked_is_told(kept: Kept) -> None:
     ):
         pytest.fail("nothing was offered")
     assert "tar" in " ".join(caught.value.detail)
-    assert checkout.used_at(kept.place) == 0.0
+    assert not (kept.place / "state").exists()
 
 
 @pytest.mark.parametrize("path", ["../a", "/etc/a", "b/../../a", ""])

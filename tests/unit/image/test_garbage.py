@@ -139,7 +139,7 @@ def test_files_of_commits_go_when_no_build_used_them_for_long(tmp_path: Path) ->
         with checkout.filled(tmp_path, name, pack, Stop()):
             pass
     then = time.time() - 31 * DAY_S
-    os.utime(checkout.place_of(tmp_path, "localhost:5000/old") / "state", (then, then))
+    os.utime(checkout.place_of(tmp_path, "localhost:5000/old"), (then, then))
     old, young = contexts(tmp_path)
     assert (old.needed, young.needed) == ("", "used 0 days ago")
     assert 50_000 <= old.size <= 60_000
