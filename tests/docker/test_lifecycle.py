@@ -17,6 +17,7 @@ from kaiun.engine.runtime.base import (
     RuntimeFailure,
 )
 from kaiun.engine.runtime.docker import DockerRuntime
+from kaiun.engine.runtime.docker_watch import Watcher
 
 pytestmark = pytest.mark.docker
 
@@ -251,5 +252,26 @@ def test_container_is_restarted_in_place_and_its_log_goes_on(harness: Harness, r
         await until(lambda: len(harness.lines) == 3)
         said = [line.message for line in harness.lines]
         assert said == ["run", "run again", "run again again"]
+
+    run(body)
+
+
+def test_run_that_ends_before_anybody_looks_keeps_its_lines(
+    harness: Harness, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refresh = Watcher.refresh
+
+    async def late(self: Watcher, container_id: str) -> None:
+        await asyncio.to_thread(docker, "wait", container_id)
+        await refresh(self, container_id)
+
+    monkeypatch.setattr(Watcher, "refresh", late)
+    monkeypatch.setattr(Watcher, "_on_event", lambda self, event: None)
+
+    async def body() -> None:
+        task = harness.task(harness.shell("echo run $(cat /count 2>/dev/null); echo 2 >/count"))
+        assert (await harness.up(task)).status is ContainerStatus.EXITED
+        assert (await harness.runtime.restart(task, "app")).status is ContainerStatus.EXITED
+        assert [line.message for line in harness.lines] == ["run", "run 2"]
 
     run(body)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import aiodocker
 import aiohttp
 
-from kaiun.engine.runtime.base import ContainerStatus, LogLine, Observation, Sink
+from kaiun.engine.runtime.base import LogLine, Observation, Sink
 from kaiun.engine.runtime.docker_client import stream
 
 if TYPE_CHECKING:
@@ -32,11 +32,14 @@ _RETRY_S: Final = 0.5
 
 @dataclass(slots=True)
 class Position:
-    """Where to go on: so many messages of this nanosecond have been read."""
+    """Where to go on: so many messages of this nanosecond have been read.
+
+    `run` is the one that was read to its end, by its start: a container may be started again.
+    """
 
     stamp: str = ""
     count: int = 0
-    done: bool = False
+    run: str = ""
 
     def advance(self, stamp: str) -> None:
         self.count = self.count + 1 if stamp == self.stamp else 1
@@ -59,14 +62,14 @@ class Positions:
 
     def load(self, container_id: str) -> Position:
         try:
-            stamp, count, done = (self._folder / container_id).read_text().split(",")
-            return Position(stamp, int(count), done.strip() == "1")
+            stamp, count, run = (self._folder / container_id).read_text().split(",")
+            return Position(stamp, int(count), run.strip())
         except (OSError, ValueError):
             return Position()
 
     def save(self, container_id: str, position: Position) -> None:
-        text = f"{position.stamp},{position.count},{int(position.done)}"
-        self._unwritten[container_id] = text.ljust(48)
+        text = f"{position.stamp},{position.count},{position.run}"
+        self._unwritten[container_id] = text.ljust(64)
         if self._at_once:
             self.write()
 
@@ -99,12 +102,11 @@ class Follower:
     async def run(self) -> None:
         """Return when the container has stopped and all it wrote was handed over, or is gone."""
         position = self.positions.load(self.container.runtime_id)
-        if self.container.status is ContainerStatus.RUNNING:
-            position.done = False  # it may have been, before it was started again
-        while not position.done:
+        run = str(self.container.started_at)
+        while position.run != run:
             try:
                 await self._follow(position)
-                position.done = True
+                position.run = run
             except aiodocker.DockerError as error:
                 if error.status == 404:
                     return

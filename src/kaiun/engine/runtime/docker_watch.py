@@ -60,6 +60,7 @@ class Watcher:
         self._gate = asyncio.Semaphore(_AT_ONCE)
         self._locks: dict[str, asyncio.Lock] = {}
         self._followers: dict[str, asyncio.Task[None]] = {}
+        self._followed: dict[str, float | None] = {}  # the start of the run that each reads
         self._work: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
@@ -114,6 +115,7 @@ class Watcher:
         follower = self._followers.pop(container_id, None)
         if follower is not None:
             follower.cancel()
+        self._followed.pop(container_id, None)
         self._positions.forget(container_id)
         return known
 
@@ -190,15 +192,17 @@ class Watcher:
             self._observe(seen)
 
     def _follow(self, seen: Observation, inspected: Json) -> None:
+        """Read a container's log; again where it was started again, and may have ended since."""
         driver = inspected["HostConfig"]["LogConfig"]["Type"]
-        follower = self._followers.get(seen.runtime_id)
-        again = seen.status is ContainerStatus.RUNNING and follower is not None and follower.done()
-        begun = seen.status is ContainerStatus.CREATED or (follower is not None and not again)
-        if begun or driver not in docker_spec.READABLE:
+        if seen.status is ContainerStatus.CREATED or driver not in docker_spec.READABLE:
+            return
+        follower, run = self._followers.get(seen.runtime_id), seen.started_at
+        if follower and not (follower.done() and self._followed[seen.runtime_id] != run):
             return
         tty = inspected["Config"]["Tty"]
         reading = Follower(self._docker, seen, tty, self._positions, self._sink).run()
         self._followers[seen.runtime_id] = self._spawn(reading)
+        self._followed[seen.runtime_id] = run
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
