@@ -87,7 +87,7 @@ class Shop:
             raise RuntimeError(f"{' '.join(command)}: exit {done.returncode}\n{done.stderr}")
 
 
-def prepare(here: Machine, name: str = "shop") -> Shop:
+def prepare(here: Machine, name: str) -> Shop:
     """Return the shop in a repository of its own."""
     from kaiun.local.home import read_env
 

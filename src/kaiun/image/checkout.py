@@ -9,7 +9,6 @@ touches it, or a disk that lost something, makes the next build fill it anew.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -124,21 +123,13 @@ def _hold(place: Path) -> int | None:
             place.mkdir(mode=0o700, exist_ok=True)
             with suppress(FileNotFoundError):  # removed meanwhile
                 descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-                if _lock(descriptor, place):
+                if lock.taken(descriptor, place):
                     return descriptor
                 os.close(descriptor)
                 if place.exists():
                     return None
     except OSError as problem:
         raise lock.unwritable(place, problem) from problem
-
-
-def _lock(descriptor: int, place: Path) -> bool:
-    """Lock an open folder; return whether that was done, and it is still the one of that name."""
-    with suppress(BlockingIOError, FileNotFoundError):
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return place.stat().st_ino == os.fstat(descriptor).st_ino
-    return False
 
 
 def _fill(place: Path, pack: Pack, stop: Stop) -> Path:

@@ -109,11 +109,7 @@ def _settings(place: Place) -> str:
 
     Filters (Git LFS) depend on the machine, and export-subst on the commit.
     """
-    marks = ("-e", "filter", "-e", "export-subst")
-    marked = git.attempt(
-        place.top, "grep", "-q", "-F", *marks, place.treeish, "--", f"*{_ATTRIBUTES}"
-    )
-    if marked.returncode != 1:  # "none": what follows `git grep` when nothing goes wrong
+    if _grep_attributes(place, "filter", "export-subst") != 1:
         return ""
     name = git.text(git.run(place.top, "rev-parse", "--git-path", "info/attributes"))
     own = b""
@@ -141,6 +137,14 @@ def _changes(place: Place, before: str) -> dict[str, bool] | None:
     return changes
 
 
+def _grep_attributes(place: Place, *words: str) -> int:
+    """Return what `git grep` ends with: 0 where .gitattributes hold a word, 1 where none does."""
+    marks = [option for word in words for option in ("-e", word)]
+    return git.attempt(
+        place.top, "grep", "-q", "-F", *marks, place.treeish, "--", f"*{_ATTRIBUTES}"
+    ).returncode
+
+
 def _submodules(place: Place) -> list[str]:
     listed = git.run(place.top, "ls-tree", "-r", "-z", "--full-tree", place.treeish)
     entries = (entry.partition(b"\t") for entry in listed.split(b"\0"))
@@ -149,10 +153,7 @@ def _submodules(place: Place) -> list[str]:
 
 def _has_lfs_pointers(place: Place) -> bool:
     """Return whether files are in LFS while no filter would fetch them for `git archive`."""
-    marked = git.attempt(
-        place.top, *("grep", "-q", "-F", "-e", "filter=lfs", place.treeish, "--", "*.gitattributes")
-    )
-    if marked.returncode:
+    if _grep_attributes(place, "filter=lfs") != 0:
         return False
     configured = git.attempt(
         place.top, "config", "--get-regexp", r"^filter\.lfs\.(process|smudge)$"

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +96,7 @@ def asset_volumes(host: Host) -> Iterator[Item]:
     sizes = _volume_sizes(host.client)
     for name in listed:
         age_d = (time.time() - since.get(name.rpartition("-")[0], 0.0)) / _DAY_S
-        needed = f"used {age_d:.0f} days ago" if age_d <= UNUSED_DAYS else ""
+        needed = _recently("used", age_d)
         remove = _remover(host.client, "volume", "rm", name)
         yield Item("asset cache", name, sizes.get(name, 0), needed, remove)
 
@@ -121,8 +122,9 @@ def contexts(home: Path) -> Iterator[Item]:
     """Yield the folders of this Unix user that builds read the files of commits from."""
     for place in checkout.kept(home):
         age_d = (time.time() - checkout.used_at(place)) / _DAY_S
-        needed = f"used {age_d:.0f} days ago" if age_d <= UNUSED_DAYS else ""
-        yield Item("files of a commit", str(place), checkout.size(place), needed, _forgetter(place))
+        needed = _recently("used", age_d)
+        remove = partial(checkout.remove, place)
+        yield Item("files of a commit", str(place), checkout.size(place), needed, remove)
 
 
 def app_images(host: Host) -> Iterator[Item]:
@@ -138,7 +140,7 @@ def app_images(host: Host) -> Iterator[Item]:
     used = _used_images(host.client) if ids else frozenset()
     for found in _inspected(host.client, "image", ids):
         age_d = (time.time() - _named_at(found)) / _DAY_S
-        needed = f"made {age_d:.0f} days ago" if age_d <= UNUSED_DAYS else ""
+        needed = _recently("made", age_d)
         needed = "a container has it" if found["Id"] in used else needed
         names = [name for name in found["RepoTags"] if _COMMIT.fullmatch(name.rpartition(":")[2])]
         for name in names:
@@ -154,7 +156,7 @@ def helper_images(host: Host) -> Iterator[Item]:
         remove = _remover(host.client, "image", "rm", name)
         yield Item("compiler shim", name, size, needed, remove)
     for name, size, age_d in _images(host.client, PYTHON):
-        needed = f"made {age_d:.0f} days ago" if age_d <= UNUSED_DAYS else ""
+        needed = _recently("made", age_d)
         remove = _remover(host.client, "image", "rm", name)
         yield Item("Python for images", name, size, needed, remove)
 
@@ -217,8 +219,9 @@ def _remover(client: Client, *words: str) -> Callable[[], None]:
     return remove
 
 
-def _forgetter(place: Path) -> Callable[[], None]:
-    return lambda: checkout.remove(place)
+def _recently(verb: str, age_d: float) -> str:
+    """Return why something of that age stays, "" where it is too old for that."""
+    return f"{verb} {age_d:.0f} days ago" if age_d <= UNUSED_DAYS else ""
 
 
 def _images(client: Client, repository: str) -> Iterator[tuple[str, int, float]]:

@@ -43,6 +43,14 @@ def is_held(path: Path) -> bool:
     return False
 
 
+def taken(descriptor: int, path: Path) -> bool:
+    """Lock what is open; return whether that was done, and it is still what has that name."""
+    with suppress(BlockingIOError, FileNotFoundError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return path.stat().st_ino == os.fstat(descriptor).st_ino
+    return False
+
+
 @contextmanager
 def held(home: Path, name: str, stop: Stop, waiting: Callable[[], object]) -> Iterator[None]:
     """Hold the lock of image `name`; call `waiting` again and again while another process has it.
@@ -72,12 +80,8 @@ def _try(path: Path) -> int | None:
     The holder removes the file when done; who locked a file that is no longer there has nothing.
     """
     descriptor = _open(path)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if path.stat().st_ino == os.fstat(descriptor).st_ino:
-            return descriptor
-    except (BlockingIOError, FileNotFoundError):
-        pass
+    if taken(descriptor, path):
+        return descriptor
     os.close(descriptor)
     return None
 
