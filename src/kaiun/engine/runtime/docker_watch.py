@@ -7,7 +7,7 @@ import contextlib
 import json
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from kaiun.engine.runtime import docker_spec, docker_state
 from kaiun.engine.runtime.base import (
@@ -36,6 +36,13 @@ _RECONNECT_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 _AT_ONCE: Final = 16  # inspections at the same time
 
 
+class _Reading(NamedTuple):
+    """The log of a container is read: of which run, by its start."""
+
+    run: float | None
+    task: asyncio.Task[None]
+
+
 class Watcher:
     """`known` by container id, `ids` by (task id, name), `addresses` of shared namespaces by task
     id. Containers in `own` are being started or removed by the runtime itself."""
@@ -59,8 +66,7 @@ class Watcher:
         self.own: set[str] = set()
         self._gate = asyncio.Semaphore(_AT_ONCE)
         self._locks: dict[str, asyncio.Lock] = {}
-        self._followers: dict[str, asyncio.Task[None]] = {}
-        self._followed: dict[str, float | None] = {}  # the start of the run that each reads
+        self._followers: dict[str, _Reading] = {}
         self._work: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
@@ -70,7 +76,7 @@ class Watcher:
         await looked
 
     async def close(self) -> None:
-        background = [*self._followers.values(), *self._work]
+        background = [*(each.task for each in self._followers.values()), *self._work]
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
@@ -105,7 +111,7 @@ class Watcher:
         """Wait until all that a stopped container wrote was handed over, within reason."""
         follower = self._followers.get(container_id)
         if follower is not None:
-            await asyncio.wait({follower}, timeout=_LAST_LINES_S)
+            await asyncio.wait({follower.task}, timeout=_LAST_LINES_S)
 
     def forget(self, container_id: str) -> Observation | None:
         known = self.known.pop(container_id, None)
@@ -114,8 +120,7 @@ class Watcher:
         self._locks.pop(container_id, None)
         follower = self._followers.pop(container_id, None)
         if follower is not None:
-            follower.cancel()
-        self._followed.pop(container_id, None)
+            follower.task.cancel()
         self._positions.forget(container_id)
         return known
 
@@ -196,13 +201,12 @@ class Watcher:
         driver = inspected["HostConfig"]["LogConfig"]["Type"]
         if seen.status is ContainerStatus.CREATED or driver not in docker_spec.READABLE:
             return
-        follower, run = self._followers.get(seen.runtime_id), seen.started_at
-        if follower and not (follower.done() and self._followed[seen.runtime_id] != run):
+        last = self._followers.get(seen.runtime_id)
+        if last and not (last.task.done() and last.run != seen.started_at):
             return
         tty = inspected["Config"]["Tty"]
         reading = Follower(self._docker, seen, tty, self._positions, self._sink).run()
-        self._followers[seen.runtime_id] = self._spawn(reading)
-        self._followed[seen.runtime_id] = run
+        self._followers[seen.runtime_id] = _Reading(seen.started_at, self._spawn(reading))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
