@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import importlib
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,7 +88,20 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with its exit code."""
     _open_closed_streams()
-    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+    ended: list[int] = []
+    atexit.register(_leave, ended)  # the first to be registered is the last to be called
+    ended.append(run(list(sys.argv[1:] if arguments is None else arguments)))
+    sys.exit(ended[0])
+
+
+def _leave(ended: Sequence[int]) -> None:
+    """End the process, whose threads have ended, without taking apart every object: 30 to 60 ms."""
+    if not ended:
+        return
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # told by now, where anybody can be told
+            stream.flush()
+    os._exit(ended[0])
 
 
 def _open_closed_streams() -> None:

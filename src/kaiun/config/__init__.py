@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kaiun.config.interpolate import Resolver
-    from kaiun.config.loader import discover, load
+    from kaiun.config.loader import load
     from kaiun.config.schema import (
         Build,
         Config,
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
         Task,
         Workload,
     )
+    from kaiun.config.source import discover
 
-_HOMES = {"Resolver": "interpolate", "discover": "loader", "load": "loader"}
+_HOMES = {"Resolver": "interpolate", "discover": "source", "load": "loader"}
 
 __all__ = [
     "Build",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import mmap
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from kaiun.cpu.levels import ARM, CHECK, X86
@@ -64,8 +64,8 @@ def load(text: str) -> Facts:
         Group(**{**each, "names": tuple(each["names"])})
         for each in raw["groups"]  # type: ignore[attr-defined]
     )
-    facts = Facts(**{**raw, "groups": groups})  # type: ignore[arg-type]
-    return replace(facts, checks=tuple(facts.checks))
+    checks = tuple(raw["checks"])  # type: ignore[arg-type, var-annotated]
+    return Facts(**{**raw, "groups": groups, "checks": checks})  # type: ignore[arg-type]
 
 
 def prepare() -> None:

@@ -151,14 +151,11 @@ def packed(made: Image) -> bytes | None:
 
 
 def with_revision(layer: bytes, revision: str) -> bytes:
-    """Return the tar of the layer with the REVISION of a commit."""
-    buffer = io.BytesIO(layer)
+    """Return the tar of the layer with the REVISION of a commit, as its first entry."""
     data = f"{revision}\n".encode()
-    with tarfile.open(fileobj=buffer, mode="a", format=tarfile.PAX_FORMAT) as tar:
-        entry = tarfile.TarInfo(REVISION)
-        entry.size, entry.mode, entry.mtime = len(data), 0o644, int(time.time())
-        tar.addfile(entry, io.BytesIO(data))
-    return buffer.getvalue()
+    entry = tarfile.TarInfo(REVISION)
+    entry.size, entry.mode, entry.mtime = len(data), 0o644, int(time.time())
+    return entry.tobuf(tarfile.PAX_FORMAT) + data.ljust(tarfile.BLOCKSIZE, b"\0") + layer
 
 
 def _guard(

@@ -57,10 +57,11 @@ def tree_sha(directory: Path, rev: str, path: str) -> str:
     Two commits in which nothing below `path` differs give the same SHA.
     Raises ImageError when that commit has no such directory.
     """
-    wanted = f"{rev}^{{tree}}" if path in {"", "."} else f"{rev}:{path.rstrip('/')}"
+    whole = path in {"", "."}
+    wanted = f"{rev}^{{tree}}" if whole else f"{rev}:{path.rstrip('/')}"
     found = git.attempt(directory, *("rev-parse", "--verify", "--end-of-options", wanted))
     sha = git.text(found.stdout)
-    if found.returncode or _kind(directory, sha) != "tree":
+    if found.returncode or not (whole or _kind(directory, sha) == "tree"):
         raise ImageError(
             f"commit {rev[:12]} has no directory {path!r}",
             where=str(directory),

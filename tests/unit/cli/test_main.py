@@ -212,3 +212,22 @@ def test_output_that_cannot_be_written_is_said() -> None:
     command = f"{shlex.quote(sys.executable)} -m kaiun.cli.main scale web --json >/dev/full"
     done = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
     assert done.returncode == 2
+
+
+def test_the_end_waits_for_threads_and_calls_what_they_registered(tmp_path: Path) -> None:
+    script = f"""
+import atexit, threading
+from pathlib import Path
+from kaiun.cli.main import main
+
+def late():
+    threading.main_thread().join()
+    atexit.register(Path({str(tmp_path / "called")!r}).touch)
+
+threading.Thread(target=late).start()
+main(["scale", "web"])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert done.returncode == 2
+    assert b"expected PROCESS=COUNT" in done.stderr
+    assert (tmp_path / "called").exists()
