@@ -9,16 +9,18 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import urlsplit
 
 from kaiun.assets.bucket import MANIFESTS, AssetBucket, Published
 from kaiun.assets.publish import Publisher, compare
+from kaiun.deploy import assethost
 from kaiun.deploy.events import Note
 from kaiun.errors import AssetsError, AwsError, ImageError
 from kaiun.image.layerassets import LABEL
 from kaiun.plan.steps import CreateBucket, PublishAssets, Step
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from kaiun.assets.manifest import AssetManifest
     from kaiun.aws.client import Aws
     from kaiun.config import Config
@@ -91,7 +93,7 @@ class AssetStage:
         outcome = publisher.publish(step.published)
         for remark in outcome.remarks:
             self.listener(Note(remark, warning=True))
-        if problem := self._elsewhere():
+        for problem in self._misled(step.published.revision):
             self.listener(Note(f"{problem.message}: {problem.hint}", warning=True))
         return f"published assets: {outcome.sentence()}"
 
@@ -122,7 +124,7 @@ class AssetStage:
         Raises AssetsError, AwsError, ImageError. That it can be written is seen from how S3 refuses
         a write whose condition cannot hold.
         """
-        if problem := self._elsewhere():
+        for problem in self._misled(revision):
             raise problem
         todo = self.steps(revision, image, thorough=True)
         if not any(isinstance(step, CreateBucket) for step in todo):
@@ -136,6 +138,9 @@ class AssetStage:
         return (
             "to be published" if steps[0].new is None else f"{steps[0].new} files to be published"
         )
+
+    def _misled(self, revision: str) -> Iterator[AssetsError]:
+        return assethost.problems(self.config, self.aws.endpoint or "", revision)
 
     def _require_ours(self, there: Published) -> None:
         if there.app != self.config.app:
@@ -181,18 +186,6 @@ class AssetStage:
             self.listener(Note(f"whether its assets are still there: {problem}", warning=True))
             return False
         return self.config.environment in digests(labels)
-
-    def _elsewhere(self) -> AssetsError | None:
-        """Return what is wrong with an address that names another port than the local ECS has."""
-        asked = urlsplit(self.config.assets.host or "") if self.config.assets else urlsplit("")
-        ours = urlsplit(self.aws.endpoint or "")
-        if asked.hostname != "localhost" or ours.port in {None, asked.port}:
-            return None
-        return AssetsError(
-            f"pages would ask port {asked.port}, the local ECS answers on {ours.port}",
-            where="kaiun.yml: assets/host",
-            hint=f"write `host: http://localhost:{ours.port}{asked.path}`",
-        )
 
     def _progress(self, done: int, total: int) -> None:
         if done % TOLD_EVERY == 0 and done < total:

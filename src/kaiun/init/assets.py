@@ -119,6 +119,7 @@ def _inputs(
     if bundle.any_of("i18n-js"):
         places += ["config/locales", "config/i18n-js.yml", "config/i18n.yml"]
     places += ["config/importmap.rb", "config/initializers/assets.rb"]
+    places += ["config/application.rb", "config/environments/production.rb"]  # compressors, hosts
     yield from tree.only(dict.fromkeys((*places, *bundle.inside)))
     yield "Gemfile.lock"
     if javascript and javascript.manager:

@@ -68,6 +68,7 @@ def look(tree: Tree) -> Rails:
     script = javascript.find(tree, bundle)
     base = database.find(tree, bundle)
     unused = (_unused_image_library(tree, bundle),)
+    compiled = assets.find(tree, bundle, script)
     production = tree.code(_PRODUCTION)
     return Rails(
         rails=bundle.gems.get("railties", ""),
@@ -83,12 +84,12 @@ def look(tree: Tree) -> Rails:
         health="/up" if "rails/health#show" in tree.code("config/routes.rb") else "",
         database=base,
         redis=bool(bundle.any_of(*_REDIS_GEMS)),
-        assets=assets.find(tree, bundle, script),
+        assets=compiled,
         credentials=tree.has("config/credentials.yml.enc"),
         logs_to_stdout="RAILS_LOG_TO_STDOUT" in production,
         serves_files="RAILS_SERVE_STATIC_FILES" in production,
         git=bundle.git,
-        notes=tuple(_notes(tree, bundle, ruby, script)),
+        notes=(*_notes(tree, bundle, ruby, script), *_asset_notes(tree, compiled)),
     )
 
 
@@ -140,6 +141,15 @@ def _production_notes(tree: Tree) -> Iterator[str]:
         yield (
             f"{_PRODUCTION} forces SSL, which the local load balancer has not: "
             'config.force_ssl = ENV["FORCE_SSL"] != "0"'
+        )
+
+
+def _asset_notes(tree: Tree, compiled: Assets | None) -> Iterator[str]:
+    settings = "".join(tree.code(file) for file in (_PRODUCTION, "config/application.rb"))
+    if compiled and "asset_host" not in settings.lower():
+        yield (
+            f"{_PRODUCTION} sets no asset host, which pages need once a bucket has the assets: "
+            'config.asset_host = ENV["ASSET_HOST"].presence'
         )
 
 

@@ -39,6 +39,17 @@ def test_sprockets() -> None:
     assert (style.content_type, style.encoding) == ("text/css; charset=utf-8", "gzip")
 
 
+def test_sprockets_4() -> None:
+    found = collected(tree("sprockets4", "public/assets"))
+    assert set(immutable(found).values()) == {True}
+    assert {plain_name(file.path) for file in found.files} == {
+        f"assets/{name}{packed}"
+        for name in ("application.css", "icons/logo.svg", "manifest.js")
+        for packed in ("", ".gz")
+    }
+    assert [each.path for each in found.start] == [f"public/assets/{SPROCKETS_NAME}"]
+
+
 def test_two_manifests_of_sprockets_keep_their_names() -> None:
     files = tree("sprockets", "public/assets")
     name = next(path for path in files if ".sprockets" in path)
@@ -50,11 +61,21 @@ def test_two_manifests_of_sprockets_keep_their_names() -> None:
 def test_propshaft() -> None:
     found = collected(tree("propshaft", "public/assets"))
     assert immutable(found) == {
-        "assets/application-bfcdf840.css": True,
-        "assets/icons/logo-f00dcafe.svg": True,
-        "assets/plain.txt": False,
+        "assets/application-fc81bb48.css": True,
+        "assets/icons/logo-8efc0149.svg": True,
+        "assets/rails-ujs-20eaf715.js": True,
+        "assets/rails-ujs.esm-e925103b.js": True,
     }
     assert [each.path for each in found.start] == ["public/assets/.manifest.json"]
+
+
+def test_propshaft_before_1_2_whose_manifest_is_of_names_alone() -> None:
+    document = {"icons/logo.svg": "icons/logo-f00dcafe.svg", "plain.txt": "plain.txt"}
+    files = {"icons/logo-f00dcafe.svg": b"", "plain.txt": b""}
+    placed = {f"public/assets/{name}": data for name, data in files.items()}
+    manifest = json.dumps(document).encode()
+    found = collected({**placed, "public/assets/.manifest.json": manifest})
+    assert immutable(found) == {"assets/icons/logo-f00dcafe.svg": True, "assets/plain.txt": False}
 
 
 def test_vite() -> None:

@@ -67,7 +67,8 @@ class Sea:
 
     def stage(self, environment: str = "local", **keys: object) -> AssetStage:
         given = {"command": "make", "bucket": "s3://assets/web", **keys.pop("assets", {})}  # type: ignore[dict-item]
-        config = app(environment, assets=given, **keys)
+        root = {"root": self.compiled.folder}
+        config = app(environment, assets=given, **keys).model_copy(update=root)
         return AssetStage(self.s3.aws(), config, self.compiled, self.told.append, lambda: 9.0)
 
     def publish(self, stage: AssetStage, image: str = IMAGE) -> str:

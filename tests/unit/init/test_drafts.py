@@ -77,6 +77,7 @@ def test_notes_tell_what_would_fail_later() -> None:
     notes = "\n".join(drafted("pilot-api").notes)
     assert "bundle lock --add-platform x86_64-linux" in notes
     assert "forces SSL" in "\n".join(drafted("atlas").notes)
+    assert "sets no asset host" in "\n".join(drafted("atlas").notes)
     assert "whenever" in "\n".join(drafted("ledger").notes)
     assert "../shared lies outside" in "\n".join(drafted("fleet").notes)
     assert drafted("quay").notes == ()
