@@ -43,7 +43,7 @@ def command(setup: Setup, rev: str, no_cache: frozenset[str], watch: bool, prepa
     if prepare:
         buildhost.prepare(setup, rev)
         return
-    prepare_meanwhile()
+    find_docker_meanwhile()
     revision = setup.revision(rev or "HEAD")
     config, aws = setup.configure(revision.sha)
     progress = Building(setup.console)
@@ -52,28 +52,20 @@ def command(setup: Setup, rev: str, no_cache: frozenset[str], watch: bool, prepa
     show(setup.console, make(config, revision, workshop))
 
 
-def prepare_meanwhile() -> None:
-    """Do in threads what a build needs of this machine while git is asked for the commit.
+def find_docker_meanwhile() -> None:
+    """Look for a docker client while kaiun.yml is read: each program has to be asked.
 
-    Each docker client has to be asked what it can do; the modules take longer than git.
     What is wrong is told by the build, if it needs one.
     """
     from threading import Thread
 
-    for work in (_find_docker, _import_modules):
-        Thread(target=work, daemon=True).start()
-
-
-def _find_docker() -> None:
     from kaiun.image import client
 
-    with suppress(KaiunError):
-        client.find()
+    def look() -> None:
+        with suppress(KaiunError):
+            client.find()
 
-
-def _import_modules() -> None:
-    from kaiun.config import loader  # noqa: F401
-    from kaiun.image import making  # noqa: F401
+    Thread(target=look, name="docker", daemon=True).start()
 
 
 def show(console: Console, built: Mapping[str, Built]) -> None:
