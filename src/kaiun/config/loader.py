@@ -19,8 +19,6 @@ from kaiun.config.source import discover, label, read
 from kaiun.config.validation import validate
 from kaiun.errors import ConfigError, ConfigErrors
 
-__all__ = ["discover", "every", "load"]
-
 # What they say is read elsewhere than here: in the container, and where the image is built.
 ASIDE = ("start", "assets")
 

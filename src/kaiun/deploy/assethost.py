@@ -11,29 +11,30 @@ from kaiun.image import git
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from urllib.parse import SplitResult
 
     from kaiun.config import Config
 
 # In the app's own words: config.asset_host, ENV["ASSET_HOST"], assetHost; not in a comment.
 _READS_IT = r"^[^#]*asset_?host"
+_KEY = "kaiun.yml: assets/host"
 _CODE = ("*.rb", "*.yml", "*.json", "*.js", "*.ts")
 
 
 def problems(config: Config, endpoint: str, revision: str) -> Iterator[AssetsError]:
     """Yield what keeps pages of a commit from finding their assets; `endpoint` is that of AWS."""
-    yield from _elsewhere(config, endpoint)
+    asked = urlsplit((config.assets and config.assets.host) or "")
+    yield from _elsewhere(asked, urlsplit(endpoint))
     yield from _unread(config, revision)
-    yield from _rooted(config, revision)
+    yield from _rooted(asked, config, revision)
 
 
-def _elsewhere(config: Config, endpoint: str) -> Iterator[AssetsError]:
+def _elsewhere(asked: SplitResult, ours: SplitResult) -> Iterator[AssetsError]:
     """Look for an address that names another port than the local ECS has."""
-    asked = urlsplit(config.assets.host or "") if config.assets else urlsplit("")
-    ours = urlsplit(endpoint)
     if asked.hostname == "localhost" and ours.port not in {None, asked.port}:
         yield AssetsError(
             f"pages would ask port {asked.port}, the local ECS answers on {ours.port}",
-            where="kaiun.yml: assets/host",
+            where=_KEY,
             hint=f"write `host: http://localhost:{ours.port}{asked.path}`",
         )
 
@@ -53,18 +54,17 @@ def _unread(config: Config, revision: str) -> Iterator[AssetsError]:
         )
 
 
-def _rooted(config: Config, revision: str) -> Iterator[AssetsError]:
+def _rooted(asked: SplitResult, config: Config, revision: str) -> Iterator[AssetsError]:
     """Look for Propshaft and an address with a path: its stylesheets name files from the root.
 
     Source: Propshaft 1.3, lib/propshaft/compiler.rb, url_prefix.
     """
-    asked = urlsplit(config.assets.host or "") if config.assets else urlsplit("")
     if asked.path and _found(config, revision, r"^ +propshaft \(", "Gemfile.lock"):
         name = asked.path.strip("/").partition("/")[0]
         ours = f"http://{name}.localhost:{asked.port}" if asked.hostname == "localhost" else ""
         yield AssetsError(
             f"Propshaft's stylesheets would ask {asked.netloc} for /assets, without {asked.path}",
-            where="kaiun.yml: assets/host",
+            where=_KEY,
             hint=f"write `host: {ours}`" if ours else "give the assets a host without a path",
         )
 

@@ -124,7 +124,7 @@ class AssetStage:
         Raises AssetsError, AwsError, ImageError. That it can be written is seen from how S3 refuses
         a write whose condition cannot hold.
         """
-        for problem in self._misled(revision):
+        if problem := next(self._misled(revision), None):
             raise problem
         todo = self.steps(revision, image, thorough=True)
         if not any(isinstance(step, CreateBucket) for step in todo):

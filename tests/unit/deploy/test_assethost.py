@@ -26,8 +26,11 @@ def problems(
     path: Path, files: dict[str, str], host: str = HOST, context: str = "."
 ) -> list[AssetsError]:
     """Commit the files where the image's context is; return what is wrong."""
-    repository = Repository(path)
-    sha = repository.commit({f"{context}/{name}": text for name, text in files.items()})
+    sha = Repository(path).commit({f"{context}/{name}": text for name, text in files.items()})
+    return problems_of(sha, path, host, context)
+
+
+def problems_of(sha: str, path: Path, host: str = HOST, context: str = ".") -> list[AssetsError]:
     given = {"command": "make", "bucket": "s3://assets", "host": host}
     image = {"repository": "localhost:5000/shop", "context": context}
     config = app(assets=given, image=image).model_copy(update={"root": path})
@@ -64,9 +67,7 @@ def test_only_the_commit_counts(tmp_path: Path) -> None:
     assert problems(tmp_path, RAILS)
     (tmp_path / "config/environments/production.rb").write_text(READS)
     sha = Repository(tmp_path).git("rev-parse", "HEAD")
-    config = app(assets={"command": "make", "bucket": "s3://assets", "host": HOST})
-    config = config.model_copy(update={"root": tmp_path})
-    assert list(assethost.problems(config, "", sha))
+    assert problems_of(sha, tmp_path)
 
 
 @pytest.mark.parametrize(
